@@ -1,0 +1,148 @@
+"""The static assignment of live rows to storage, read by the report and by the exported layer.
+
+Rows live over intervals, so their conflicts form an interval graph; giving each new row the lowest
+free slot (left-edge) uses exactly as many slots as the largest live set (THEORY proposition 10).
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmix_theory.complexity.lifetimes import last_reads
+from glmix_theory.errors import check_length
+from glmix_theory.mixers.mixer import Mixer
+
+_FIRST_LENGTH = 64
+NO_SLOT = -1
+"""Marks a row that is not stored: the current step's own input or output, or a row nobody reads later."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one decode step reads and where it writes; slots count cached positions.
+
+    ``*_slots`` are the slots of the positions read, :data:`NO_SLOT` for the step's own position.
+    ``input_slot`` and ``output_slot`` say where the step's rows go, :data:`NO_SLOT` when nobody reads
+    them later. ``freed`` are slots that hold nothing after this step's reads.
+    """
+
+    direct_slots: np.ndarray
+    recurrent_slots: np.ndarray
+    readout_slots: np.ndarray | None
+    input_slot: int
+    output_slot: int
+    freed: tuple[int, ...]
+    held: int
+    """Slots occupied after the step."""
+
+
+class SlotPlan:
+    """Slots for every step of a mixer, grown on demand and never changed once made.
+
+    Inputs (read by ``A``) and outputs (read by ``B`` and ``C``) share one pool of slots. A slot stands
+    for ``mixer.state`` rows.
+
+    Claim: :meth:`peak` equals the largest live set after any step ``t < n`` (the cache size, divided by
+    ``state``), where the pattern's future is known; otherwise rows that might be read again are kept.
+
+    Examples
+    --------
+    >>> import glmix_theory as glm
+    >>> plan = glm.SlotPlan(glm.Mixer(recurrent=glm.CacheEfficient(2**glm.k)))
+    >>> plan.peak(100), plan.step(9).recurrent_slots.tolist()
+    (7, [3, 1, 2, 0])
+    """
+
+    def __init__(self, mixer: Mixer) -> None:
+        self.mixer = mixer
+        self._planned = 0
+        self._free: list[int] = []
+        self._slots = 0
+        self._deaths: dict[int, list[int]] = {}
+        self._slot_of: dict[str, np.ndarray] = {part: np.zeros(0, dtype=np.int64) for part in ("in", "out")}
+        self._freed: list[tuple[int, ...]] = []
+        self._held: list[int] = []
+        self._pending: dict[str, np.ndarray] = {part: np.zeros(0, dtype=np.int64) for part in ("in", "out")}
+
+    def peak(self, n: int) -> int:
+        """Most slots occupied after any step ``t < n``."""
+        n = check_length(n)
+        self._extend(n)
+        return max(self._held[:n])
+
+    def held(self, t: int) -> int:
+        """Slots occupied after step ``t``."""
+        t = check_length(t, "t", 0)
+        self._extend(t + 1)
+        return self._held[t]
+
+    def step(self, t: int) -> Step:
+        """The plan of step ``t``."""
+        t = check_length(t, "t", 0)
+        self._extend(t + 1)
+        readout = self.mixer.readout
+        return Step(
+            direct_slots=self._slots_read("in", self.mixer.direct.sources(t), t),
+            recurrent_slots=self._slots_read("out", self.mixer.recurrent.sources(t), t),
+            readout_slots=None if readout is None else self._slots_read("out", readout.sources(t), t),
+            input_slot=int(self._slot_of["in"][t]),
+            output_slot=int(self._slot_of["out"][t]),
+            freed=self._freed[t],
+            held=self._held[t],
+        )
+
+    def occupied(self, t: int) -> dict[int, tuple[str, int]]:
+        """Slot → (``"input"`` or ``"output"``, position) of every row live after step ``t``."""
+        self._extend(t + 1)
+        live = {}
+        for part, name in (("in", "input"), ("out", "output")):
+            slots, last = self._slot_of[part], self._pending[part]
+            for s in np.flatnonzero((last[: t + 1] > t) & (slots[: t + 1] != NO_SLOT)):
+                live[int(slots[s])] = (name, int(s))
+        return live
+
+    def _slots_read(self, part: str, sources: tuple[int, ...], t: int) -> np.ndarray:
+        positions = np.array(sources, dtype=np.int64)
+        slots = self._slot_of[part][positions].copy()
+        slots[positions == t] = NO_SLOT
+        return slots
+
+    def _extend(self, length: int) -> None:
+        while self._planned < length:
+            self._grow(max(_FIRST_LENGTH, 2 * self._planned))
+
+    def _grow(self, length: int) -> None:
+        start = self._planned
+        for part, pattern in (("in", self.mixer.direct), ("out", self.mixer.output_reads)):
+            last = last_reads(pattern, length)[1]
+            # A row kept at the previous length because nothing better was known stays until now.
+            last[:start] = np.where(
+                self._pending[part] >= start, np.maximum(last[:start], start), self._pending[part]
+            )
+            for s in np.flatnonzero((last >= start) & (last < length)):
+                if s >= start and last[s] <= s:
+                    continue  # read only by its own step: never stored
+                self._deaths.setdefault(int(last[s]), []).append(int(s) * 2 + (part == "out"))
+            self._pending[part] = last
+            self._slot_of[part] = np.concatenate(
+                [self._slot_of[part], np.full(length - start, NO_SLOT, dtype=np.int64)]
+            )
+        for t in range(start, length):
+            freed = []
+            for code in self._deaths.pop(t, ()):
+                slot = int(self._slot_of["out" if code % 2 else "in"][code // 2])
+                heapq.heappush(self._free, slot)
+                freed.append(slot)
+            for part in ("in", "out"):
+                if self._pending[part][t] > t:
+                    if self._free:
+                        slot = heapq.heappop(self._free)
+                    else:
+                        slot, self._slots = self._slots, self._slots + 1
+                    self._slot_of[part][t] = slot
+            self._freed.append(tuple(freed))
+            self._held.append(self._slots - len(self._free))
+        self._planned = length

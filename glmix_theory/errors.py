@@ -1,0 +1,103 @@
+"""Named errors: each says what was given, what is needed and the nearest valid thing.
+
+Every error is a :class:`GlmixError`, and also the builtin a caller would expect (``ValueError``,
+``TypeError``, ``KeyError``, …), so that neither kind of ``except`` misses it.
+"""
+
+
+class GlmixError(Exception):
+    """Base of every error the toolkit raises on purpose."""
+
+
+class IndexFunctionError(GlmixError, ValueError):
+    """An index function ``f`` is not integer-valued, not positive or not strictly increasing."""
+
+
+class CausalityError(GlmixError, ValueError):
+    """A pattern holds a pair ``(t, s)`` with ``s > t``, or a position below 0."""
+
+
+class StrictnessError(GlmixError, ValueError):
+    """A recurrent pattern touches the diagonal: an output would depend on itself."""
+
+
+class PatternError(GlmixError, ValueError):
+    """A pattern was built from arguments it cannot have."""
+
+
+class LengthError(GlmixError, ValueError):
+    """A sequence length or a position is not an integer in the allowed range."""
+
+
+class FormulaError(GlmixError, ValueError):
+    """A formula typed as text does not parse, or uses a name outside the allowed ones."""
+
+
+class CoefficientError(GlmixError, ValueError):
+    """Coefficients have the wrong shape, a wrong kind, or are non-zero outside their pattern."""
+
+
+class UnknownNameError(GlmixError, KeyError):
+    """A name is not in a registry; the message names the nearest one."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0])
+
+
+class ShapeError(GlmixError, ValueError):
+    """A tensor has the wrong shape."""
+
+
+class DtypeError(GlmixError, TypeError):
+    """A tensor has the wrong dtype."""
+
+
+class DeviceError(GlmixError, ValueError):
+    """A tensor is on another device than the layer."""
+
+
+class CacheError(GlmixError, ValueError):
+    """A decode cache belongs to another layer or batch size, or was used out of order."""
+
+
+class MissingDependencyError(GlmixError, ImportError):
+    """An optional package is needed and not installed; the message names the extra."""
+
+
+class ClaimError(GlmixError, ValueError):
+    """A claim given to ``verify`` names an unknown quantity or relation."""
+
+
+def check_length(value: object, name: str = "n", minimum: int = 1) -> int:
+    """Return ``value`` as a Python int, or raise :class:`LengthError`.
+
+    >>> check_length(3)
+    3
+    >>> check_length(0)
+    Traceback (most recent call last):
+    glmix_theory.errors.LengthError: n = 0 is below 1; the smallest valid n is 1
+    """
+    try:
+        integer = value.__index__()  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        if getattr(value, "is_Integer", False):
+            integer = int(value)  # type: ignore[call-overload]
+        else:
+            raise LengthError(f"{name} = {value!r} is not an integer; give an int ≥ {minimum}") from None
+    if isinstance(value, bool):
+        raise LengthError(f"{name} = {value!r} is a bool; give an int ≥ {minimum}")
+    if integer < minimum:
+        raise LengthError(f"{name} = {integer} is below {minimum}; the smallest valid {name} is {minimum}")
+    return int(integer)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Phrase naming the closest known names, for error messages.
+
+    >>> nearest("atention", ["attention", "chacal"])
+    "did you mean 'attention'?"
+    """
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(known)

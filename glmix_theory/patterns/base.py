@@ -1,0 +1,259 @@
+"""The central object: an immutable set of causal pairs ``(t, s)``, unbounded in ``t``."""
+
+from __future__ import annotations
+
+import html
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glmix_theory.errors import StrictnessError, check_length
+from glmix_theory.patterns.lag_sets import LagSet
+
+if TYPE_CHECKING:
+    import networkx
+    import scipy.sparse
+
+DIAGONAL_CHECKED = 256
+"""Positions examined for a diagonal pair where a pattern cannot tell for all of them."""
+
+
+class Pattern(ABC):
+    """Which past positions each position reads: a set of pairs ``(t, s)`` with ``0 ≤ s ≤ t``.
+
+    A family implements :meth:`sources` and, for speed, :meth:`rows`; for the streaming cache it says
+    which positions are still read from a step on (:meth:`_read_from`). Everything else is derived here.
+    Patterns are immutable, compare and hash by the expression that builds them, and print as it.
+
+    Examples
+    --------
+    >>> import glmix_theory as glm
+    >>> p = glm.Window(2) | glm.Lags([4])
+    >>> p
+    Window(2) | Lags([4])
+    >>> p.sources(5)
+    (1, 4, 5)
+    >>> p.to_dense(3).astype(int).tolist()
+    [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    """
+
+    # --- primitives -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def sources(self, t: int) -> tuple[int, ...]:
+        """Positions that step ``t`` reads, 0-based and ascending.
+
+        Raises :class:`~glmix_theory.errors.LengthError` for ``t < 0``.
+        """
+
+    def rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sources of steps ``start … stop-1`` in CSR form.
+
+        Returns ``(indptr, sources)``, int64: step ``start + i`` reads ``sources[indptr[i]:indptr[i+1]]``,
+        ascending.
+        """
+        lists = [self.sources(step) for step in range(start, stop)]
+        indptr = np.zeros(len(lists) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in lists], out=indptr[1:])
+        return indptr, np.array([s for row in lists for s in row], dtype=np.int64)
+
+    @property
+    def lag_set(self) -> LagSet | None:
+        """The lags, where the pattern is translation-invariant; else ``None``."""
+        return None
+
+    def always_read(self, width: int, start: int) -> np.ndarray:
+        """For each ``s < width``: does *every* step ``≥ start`` read ``s``? A sufficient condition, bool."""
+        return np.zeros(width, dtype=bool)
+
+    def last_step(self, width: int) -> int | None:
+        """A step after which no position ``< width`` is read, or ``None`` where none is known."""
+        return None
+
+    def largest_source(self) -> int | None:
+        """The largest position any step reads, or ``None`` where there is none or it is not known."""
+        return None
+
+    @abstractmethod
+    def _read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """``(certain, possible)`` for each ``s < width``: is ``s`` read at some step ``≥ start``?
+
+        Called with ``start ≥ width``. The two agree wherever the family knows its future exactly.
+        """
+
+    @abstractmethod
+    def __repr__(self) -> str:
+        """The expression that builds the pattern."""
+
+    # --- derived ----------------------------------------------------------------------------------
+
+    @property
+    def cache_efficient(self) -> bool:
+        """Whether ``sources(t) ⊆ sources(t-1) ∪ {t-1}`` is known to hold for every ``t``."""
+        return False
+
+    @property
+    def count_note(self) -> str:
+        """An assumption under which the counts hold, or an empty text."""
+        return ""
+
+    def in_degree(self, t: int) -> int:
+        """Number of positions that step ``t`` reads."""
+        return len(self.sources(t))
+
+    def in_degrees(self, n: int) -> np.ndarray:
+        """In-degrees of steps ``0 … n-1``, int64."""
+        return np.diff(self.rows(0, n)[0])
+
+    def read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """``(certain, possible)`` for each ``s < width``: is ``s`` read at some step ``≥ start``?
+
+        Exact (the two arrays agree) except where the pattern's unbounded future cannot be derived.
+        """
+        if start >= width:
+            return self._read_from(width, start)
+        certain, possible = (array.copy() for array in self._read_from(width, width))
+        _, sources = self.rows(start, width)
+        certain[sources] = possible[sources] = True
+        return certain, possible
+
+    def first_diagonal(self) -> int | None:
+        """The smallest ``t`` with ``(t, t)`` in the pattern; ``None`` if there is none.
+
+        Patterns that cannot tell for all ``t`` look at the first 256.
+        """
+        if self.lag_set is not None:
+            return 0 if 0 in self.lag_set else None
+        indptr, sources = self.rows(0, DIAGONAL_CHECKED)
+        targets = np.repeat(np.arange(DIAGONAL_CHECKED), np.diff(indptr))
+        diagonal = targets[targets == sources]
+        return int(diagonal[0]) if len(diagonal) else None
+
+    def require_strict(self) -> None:
+        """Raise :class:`StrictnessError` if the pattern touches the diagonal."""
+        where = self.first_diagonal()
+        if where is not None:
+            raise StrictnessError(
+                f"the recurrent pattern {self!r} contains ({where}, {where}): an output may not read itself; "
+                f"use ({self!r}).strict()"
+            )
+
+    def to_csr(self, n: int) -> scipy.sparse.csr_array:
+        """The pattern among the first ``n`` positions as a boolean ``(n, n)`` CSR array."""
+        import scipy.sparse
+
+        n = check_length(n)
+        indptr, sources = self.rows(0, n)
+        index = np.int32 if max(n, len(sources)) < 2**31 else np.int64
+        data = np.ones(len(sources), dtype=bool)
+        return scipy.sparse.csr_array((data, sources.astype(index), indptr.astype(index)), shape=(n, n))
+
+    def to_dense(self, n: int) -> np.ndarray:
+        """The pattern among the first ``n`` positions as a boolean ``(n, n)`` matrix."""
+        n = check_length(n)
+        indptr, sources = self.rows(0, n)
+        dense = np.zeros((n, n), dtype=bool)
+        dense[np.repeat(np.arange(n), np.diff(indptr)), sources] = True
+        return dense
+
+    def to_networkx(self, n: int) -> networkx.DiGraph:
+        """The dependency graph among the first ``n`` positions: an edge ``s → t`` for each pair."""
+        import networkx
+
+        n = check_length(n)
+        indptr, sources = self.rows(0, n)
+        targets = np.repeat(np.arange(n), np.diff(indptr))
+        graph = networkx.DiGraph()
+        graph.add_nodes_from(range(n))
+        graph.add_edges_from(zip(sources.tolist(), targets.tolist()))
+        return graph
+
+    # --- algebra (the operations live in algebra.py) ----------------------------------------------
+
+    def __or__(self, other: Pattern) -> Pattern:
+        return _algebra("Union", self, other)
+
+    def __and__(self, other: Pattern) -> Pattern:
+        return _algebra("Intersection", self, other)
+
+    def __sub__(self, other: Pattern) -> Pattern:
+        return _algebra("Difference", self, other)
+
+    def __matmul__(self, other: Pattern) -> Pattern:
+        return _algebra("Composition", self, other)
+
+    def strict(self) -> Pattern:
+        """The pattern without its diagonal pairs ``(t, t)``."""
+        from glmix_theory.patterns.algebra import Strict
+
+        return Strict(self) if self.first_diagonal() is not None or self.lag_set is None else self
+
+    def shift(self, m: int) -> Pattern:
+        """Every lag plus ``m``: step ``t`` reads what step ``t - m`` read (``m ≥ 0``)."""
+        from glmix_theory.patterns.algebra import Shift
+
+        return Shift(self, m) if m != 0 else self
+
+    def blocked(self, b: int) -> Pattern:
+        """Kronecker lift: ``(t, s)`` belongs to it when ``s ≤ t`` and ``(t//b, s//b)`` belongs to this one."""
+        from glmix_theory.patterns.algebra import Blocked
+
+        return Blocked(self, b)
+
+    def _repr_html_(self) -> str:
+        size = 24
+        dense = self.to_dense(size)
+        cells = "".join(
+            f'<rect x="{5 * s}" y="{5 * t}" width="4.4" height="4.4"/>' for t, s in np.argwhere(dense)
+        )
+        picture = (
+            f'<svg width="{5 * size}" height="{5 * size}" viewBox="0 0 {5 * size} {5 * size}" role="img">'
+            f'<rect width="100%" height="100%" fill="#f2f2f2"/><g fill="#1f4e79">{cells}</g></svg>'
+        )
+        rows = "".join(
+            f"<tr><td>{step}</td><td style='text-align:left'>{_row_text(self.sources(step))}</td></tr>"
+            for step in (0, 1, 2, 3, 7, 8, 31)
+        )
+        return (
+            f"<div><code>{html.escape(repr(self))}</code><div style='display:flex;gap:2em'>"
+            f"<figure style='margin:0.5em 0'>{picture}<figcaption>steps 0–{size - 1} (rows), "
+            f"sources (columns)</figcaption></figure>"
+            f"<table><thead><tr><th>t</th><th>sources(t)</th></tr></thead><tbody>{rows}</tbody></table></div></div>"
+        )
+
+
+def _algebra(name: str, left: Pattern, right: object) -> Pattern:
+    from glmix_theory.patterns import algebra
+
+    if not isinstance(right, Pattern):
+        return NotImplemented
+    return getattr(algebra, name)(left, right)
+
+
+def _row_text(sources: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, sources if len(sources) <= 10 else sources[:9]))
+    return shown + (f", … ({len(sources)} in all)" if len(sources) > 10 else "") or "–"
+
+
+def lookahead(pattern: Pattern, width: int, start: int, stop: int) -> np.ndarray:
+    """For each ``s < width``: is ``s`` read at a step in ``[start, stop)``? By enumeration, bool."""
+    found = np.zeros(width, dtype=bool)
+    chunk = 1024
+    for low in range(start, stop, chunk):
+        _, sources = pattern.rows(low, min(low + chunk, stop))
+        found[sources[sources < width]] = True
+        if found.all():
+            break
+    return found
+
+
+def everything(width: int, value: bool) -> tuple[np.ndarray, np.ndarray]:
+    """``(certain, possible)`` that agree on one value for all positions."""
+    array = np.full(width, value, dtype=bool)
+    return array, array.copy()
+
+
+INFINITE = math.inf
+"""``LagSet.largest`` of an infinite set."""
