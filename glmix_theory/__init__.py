@@ -1,8 +1,21 @@
-"""Design, cost and certify causal linear token mixers ``Y = (I-B)^{-1} A X``."""
+"""Design, cost and certify causal linear token mixers ``Y = (I-B)^{-1} A X``.
 
-from glmix_theory.complexity import SlotPlan
-from glmix_theory.mixers import Mixer
-from glmix_theory.notation import k, n
+>>> import glmix_theory as glm
+>>> from glmix_theory import k
+>>> mixer = glm.Mixer(direct=glm.Diagonal(), recurrent=glm.CacheEfficient(2**k))
+>>> report = glm.analyze(mixer)
+>>> report.step_cost.theta, report.cache_size.theta, report.cache_size.at(10**12)
+(log(n), log(n), 40)
+"""
+
+from typing import Any
+
+from glmix_theory import errors
+from glmix_theory.analysis import Report, analyze
+from glmix_theory.complexity import Bounds, Quantity, SlotPlan
+from glmix_theory.errors import GlmixError
+from glmix_theory.mixers import Mixer, catalogue
+from glmix_theory.notation import GLOSSARY, k, n
 from glmix_theory.patterns import (
     Blocks,
     CacheEfficient,
@@ -20,4 +33,61 @@ from glmix_theory.patterns import (
     RandomSources,
     Strided,
     Window,
+    parse_formula,
+    parse_pattern,
 )
+from glmix_theory.verify import Verification, verify
+
+__version__ = "0.1.0"
+
+_EXPORTED = ("GLMLanguageModel", "GLMixer", "edges", "mix", "solve", "to_torch")
+
+__all__ = [
+    "GLOSSARY",
+    "Blocks",
+    "Bounds",
+    "CacheEfficient",
+    "Dense",
+    "Diagonal",
+    "Empty",
+    "Explicit",
+    "Fenwick",
+    "FenwickPrefix",
+    "GLMLanguageModel",
+    "GLMixer",
+    "GlmixError",
+    "GlobalTokens",
+    "Lags",
+    "Mixer",
+    "Offsets",
+    "Pattern",
+    "Predicate",
+    "Quantity",
+    "RandomSources",
+    "Report",
+    "SlotPlan",
+    "Strided",
+    "Verification",
+    "Window",
+    "analyze",
+    "catalogue",
+    "edges",
+    "errors",
+    "k",
+    "mix",
+    "n",
+    "parse_formula",
+    "parse_pattern",
+    "solve",
+    "to_torch",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The export imports torch, so it is loaded on first use: the analyses work without it.
+    if name in _EXPORTED:
+        from glmix_theory import export
+
+        return getattr(export, name)
+    raise AttributeError(f"module 'glmix_theory' has no attribute {name!r}")

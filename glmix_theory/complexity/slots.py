@@ -53,7 +53,7 @@ class SlotPlan:
     >>> import glmix_theory as glm
     >>> plan = glm.SlotPlan(glm.Mixer(recurrent=glm.CacheEfficient(2**glm.k)))
     >>> plan.peak(100), plan.step(9).recurrent_slots.tolist()
-    (7, [3, 1, 2, 0])
+    (7, [2, 1, 3, 0])
     """
 
     def __init__(self, mixer: Mixer) -> None:

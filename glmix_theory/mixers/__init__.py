@@ -1,5 +1,16 @@
-"""Mixers ``Y = (I-B)^{-1} A X`` and the catalogue of published ones."""
+"""Mixers ``Y = (I-B)^{-1} A X``, the catalogue of published ones, and stacks of them."""
 
+from glmix_theory.mixers.catalogue import Citation, Entry, PaperValues, StackEntry, catalogue
 from glmix_theory.mixers.mixer import COEFFICIENTS, Mixer
+from glmix_theory.mixers.stack import Stack
 
-__all__ = ["COEFFICIENTS", "Mixer"]
+__all__ = [
+    "COEFFICIENTS",
+    "Citation",
+    "Entry",
+    "Mixer",
+    "PaperValues",
+    "Stack",
+    "StackEntry",
+    "catalogue",
+]

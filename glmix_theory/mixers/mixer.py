@@ -130,17 +130,17 @@ class Mixer:
         """
         alpha = np.asarray(alpha, dtype=np.float64)
         n, r = (alpha.shape[0], self.state) if alpha.ndim else (0, self.state)
-        column = (n, n) if r == 1 else (n, n, r)
+        column: tuple[int, ...] = (n, n) if r == 1 else (n, n, r)
         if n < 1:
             raise CoefficientError(f"alpha has shape {alpha.shape}; {('n', 'n', r)} is needed")
-        A = self._checked(alpha, "alpha", self.direct, n, [column]).reshape(n, n, r)
-        A = A.transpose(0, 2, 1).reshape(n * r, n)
+        columns = self._checked(alpha, "alpha", self.direct, n, [column]).reshape(n, n, r)
+        A = columns.transpose(0, 2, 1).reshape(n * r, n)
         if beta is None:
             if not isinstance(self.recurrent, Empty):
                 raise CoefficientError("beta is missing; this mixer has a recurrent part")
             Y = A
         else:
-            shapes = [(n, n)] if r == 1 else [(n, n), (n, n, r), (n, n, r, r)]
+            shapes: list[tuple[int, ...]] = [(n, n)] if r == 1 else [(n, n), (n, n, r), (n, n, r, r)]
             B = self._checked(np.asarray(beta, dtype=np.float64), "beta", self.recurrent, n, shapes)
             if B.ndim < 4:
                 B = B.reshape(n, n, -1)[..., None] * np.eye(r)

@@ -12,6 +12,7 @@ from glmix_theory.patterns.families import (
     RandomSources,
 )
 from glmix_theory.patterns.index_functions import IndexFunction
+from glmix_theory.patterns.parsing import parse_formula, parse_pattern
 from glmix_theory.patterns.translation_invariant import (
     Dense,
     Diagonal,
@@ -42,4 +43,6 @@ __all__ = [
     "Strided",
     "TranslationInvariant",
     "Window",
+    "parse_formula",
+    "parse_pattern",
 ]

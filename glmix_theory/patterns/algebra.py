@@ -8,15 +8,14 @@ import numpy as np
 
 from glmix_theory.errors import check_length
 from glmix_theory.patterns.base import Pattern, lookahead
-from glmix_theory.patterns.lag_sets import (
-    FiniteLags,
+from glmix_theory.patterns.lag_operations import (
     LagDifference,
     LagIntersection,
-    LagSet,
     LagSum,
     LagUnion,
     ShiftedLags,
 )
+from glmix_theory.patterns.lag_sets import FiniteLags, LagSet
 from glmix_theory.patterns.translation_invariant import lag_read_from, lag_rows
 
 LOOKAHEAD_LIMIT = 1 << 14
@@ -102,7 +101,7 @@ class _Binary(Operation):
         return f"{left} {self.symbol} {right}"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.parts == other.parts  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.parts == other.parts
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, *self.parts))
@@ -222,6 +221,8 @@ class Composition(_Binary):
     def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         import scipy.sparse
 
+        if stop <= start:
+            return np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
         indptr, sources = self.left.rows(start, stop)
         ones = np.ones(len(sources), dtype=np.int64)
         first = scipy.sparse.csr_array((ones, sources, indptr), shape=(stop - start, stop))
@@ -321,7 +322,9 @@ class Shift(Operation):
         return None if self.m else self.base.first_diagonal()
 
     def always_read(self, width: int, start: int) -> np.ndarray:
-        return self.base.always_read(width, max(start - self.m, 0))
+        if start < self.m:  # steps before m read nothing
+            return np.zeros(width, dtype=bool)
+        return self.base.always_read(width, start - self.m)
 
     def last_step(self, width: int) -> int | None:
         last = self.base.last_step(width)

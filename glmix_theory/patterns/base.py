@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glmix_theory.errors import StrictnessError, check_length
+from glmix_theory.errors import LengthError, StrictnessError, check_length
+from glmix_theory.patterns.index_functions import LARGEST_POSITION
 from glmix_theory.patterns.lag_sets import LagSet
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class Pattern(ABC):
     >>> p.to_dense(3).astype(int).tolist()
     [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in self.__dict__:
+            raise AttributeError(f"{self!r} is immutable: its {name} can't be changed; build another pattern")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{self!r} is immutable: its {name} can't be deleted")
 
     # --- primitives -------------------------------------------------------------------------------
 
@@ -235,6 +244,14 @@ def _algebra(name: str, left: Pattern, right: object) -> Pattern:
 def _row_text(sources: tuple[int, ...]) -> str:
     shown = ", ".join(map(str, sources if len(sources) <= 10 else sources[:9]))
     return shown + (f", … ({len(sources)} in all)" if len(sources) > 10 else "") or "–"
+
+
+def check_position(t: object) -> int:
+    """``t`` as a Python int that fits an int64 array, or :class:`~glmix_theory.errors.LengthError`."""
+    position = check_length(t, "t", 0)
+    if position > LARGEST_POSITION:
+        raise LengthError(f"t = {position} is beyond {LARGEST_POSITION} = 2^63 - 1, the largest position")
+    return position
 
 
 def lookahead(pattern: Pattern, width: int, start: int, stop: int) -> np.ndarray:

@@ -52,6 +52,7 @@ class CacheEfficient(Pattern):
         self._periods = [1]
 
     def _nearest(self) -> str:
+        assert self.function.expr is not None
         return f"CacheEfficient({self.function.expr - (self.function(0) - 1)})"
 
     def period(self, index: int) -> int:

@@ -226,6 +226,8 @@ class Explicit(_ByArguments):
 
     def __init__(self, edges: Iterable[tuple[int, int]]) -> None:
         pairs = set()
+        if not isinstance(edges, Iterable):
+            raise PatternError(f"edges = {edges!r} is not a list of pairs (t, s)")
         for edge in edges:
             try:
                 t, s = (int(x.__index__()) for x in edge)

@@ -21,6 +21,9 @@ from glmix_theory.notation import k, n
 CHECKED_TERMS = 256
 """Terms evaluated at construction; a break of monotonicity among them is reported with its ``k``."""
 
+LARGEST_POSITION = (1 << 63) - 1
+"""The largest position or lag that arrays hold; exact integers beyond it stay symbolic."""
+
 _LARGEST_CHECKED = 1 << 512
 _INT64_LIMIT = 1 << 62
 
@@ -125,8 +128,8 @@ class IndexFunction:
         return low
 
     def up_to(self, limit: int) -> np.ndarray:
-        """All values ``≤ limit`` (below 2^62), ascending, as int64."""
-        number = self.count(min(limit, _INT64_LIMIT))
+        """All values ``≤ limit`` (and below 2^63), ascending, as int64."""
+        number = self.count(min(limit, LARGEST_POSITION))
         if self._polynomial is not None and number > 64:
             numerator, denominator = self._polynomial
             # Horner in int64: number ≤ 2^62 / the largest intermediate, or fall through to exact ints
@@ -154,20 +157,13 @@ class IndexFunction:
             return f"f is the finite list of {len(self._values)} increasing values given"
         if self.expr is None:
             return None
-        step = sympy.expand(self.expr.subs(k, k + 1) - self.expr)
-        step = sympy.powsimp(sympy.expand_power_exp(step)) if step.is_positive is None else step
-        step = sympy.expand(step)
-        if step.is_positive:
-            return f"f(k+1) - f(k) = {step} > 0 for every k ≥ 0, by the signs of its terms"
-        if step.is_polynomial(k):
-            polynomial = sympy.Poly(step, k)
-            beyond = self._checked_terms - 1
-            if polynomial.LC() > 0 and polynomial.count_roots(beyond, None) == 0:
-                return (
-                    f"f(k+1) - f(k) = {step} has positive leading coefficient and no root at or beyond "
-                    f"k = {beyond} (Sturm), and is positive at each k < {beyond}"
-                )
-        return None
+        return prove_positive(self.gap, self._checked_terms - 1, "f(k+1) - f(k)")
+
+    @property
+    def gap(self) -> sympy.Expr:
+        """``f(k+1) - f(k)`` as an expression in ``k``; only where ``f`` is an expression."""
+        assert self.expr is not None
+        return sympy.expand(sympy.powsimp(sympy.expand(self.expr.subs(k, k + 1) - self.expr)))
 
     @property
     def status(self) -> str:
@@ -282,6 +278,29 @@ COUNT = _K
 """The symbol ``K`` of :attr:`IndexFunction.prefix_sum_expr`: how many terms are added."""
 
 
+def prove_positive(expression: sympy.Expr, checked: int, name: str) -> str | None:
+    """A reason why ``expression > 0`` for every integer ``k ≥ 0``, or ``None`` where none was found.
+
+    Tries the signs of the terms, then, for polynomials, Sturm's theorem beyond ``checked`` together
+    with the value at each ``k < checked``.
+
+    >>> prove_positive(k**2 - k + 1, 8, "g(k)")
+    'g(k) = k**2 - k + 1 has positive leading coefficient, no real root at or beyond k = 8 (Sturm), and is positive at each k < 8'
+    """
+    expression = sympy.expand(expression)
+    if expression.is_positive:
+        return f"{name} = {expression} > 0 for every k ≥ 0, by the signs of its terms"
+    if expression.is_polynomial(k):
+        polynomial = sympy.Poly(expression, k)
+        beyond = polynomial.LC() > 0 and polynomial.count_roots(checked, None) == 0
+        if beyond and all(expression.subs(k, index) > 0 for index in range(checked)):
+            return (
+                f"{name} = {expression} has positive leading coefficient, no real root at or beyond "
+                f"k = {checked} (Sturm), and is positive at each k < {checked}"
+            )
+    return None
+
+
 def _in_k(expression: sympy.Basic) -> sympy.Expr:
     """Replace any symbol called ``k`` by the toolkit's, and refuse other symbols."""
     others = {symbol for symbol in expression.free_symbols if symbol.name != "k"}
@@ -341,14 +360,18 @@ def _compile_rational(node: Any) -> Callable[[int], Any] | None:
     if isinstance(node, sympy.ceiling):
         return lambda index: math.ceil(functions[0](index))
     if isinstance(node, sympy.factorial):
-        return lambda index: math.factorial(int(functions[0](index)))
+        return lambda index: _factorial(functions[0](index))
     return None
 
 
+def _factorial(argument: Any) -> Any:
+    whole = isinstance(argument, int) or (isinstance(argument, Fraction) and argument.denominator == 1)
+    return math.factorial(int(argument)) if whole and argument >= 0 else sympy.factorial(argument)
+
+
 def _power(base: Any, exponent: Any, node: sympy.Expr, index: int) -> Any:
-    if isinstance(exponent, Fraction) and exponent.denominator != 1:
-        return node.subs(k, index)  # a root: sympy keeps it exact
-    exponent = int(exponent)
-    if exponent < 0:
-        return Fraction(base) ** exponent
-    return base**exponent
+    if isinstance(exponent, Fraction) and exponent.denominator == 1:
+        exponent = int(exponent)
+    if not isinstance(base, (int, Fraction)) or not isinstance(exponent, int) or (base == 0 and exponent < 0):
+        return node.subs(k, index)  # roots and poles: sympy keeps them exact
+    return Fraction(base) ** exponent if exponent < 0 else base**exponent

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from glmix_theory.errors import CausalityError, PatternError, check_length
-from glmix_theory.patterns.base import Pattern, everything
+from glmix_theory.patterns.base import Pattern, check_position, everything
 from glmix_theory.patterns.index_functions import IndexFunction
 from glmix_theory.patterns.lag_sets import ArithmeticLags, FiniteLags, IndexLags, LagSet
 
@@ -25,7 +25,7 @@ class TranslationInvariant(Pattern):
         return self._lags
 
     def sources(self, t: int) -> tuple[int, ...]:
-        t = check_length(t, "t", 0)
+        t = check_position(t)
         return tuple((t - self._lags.up_to(t)[::-1]).tolist())
 
     def in_degree(self, t: int) -> int:
@@ -78,7 +78,7 @@ def lag_read_from(pattern: Pattern, width: int, start: int) -> tuple[np.ndarray,
     if lags.largest == math.inf:
         return everything(width, True)
     if lags.largest is not None:
-        read = np.arange(width) + int(lags.largest) >= start
+        read = np.arange(width) >= max(start - int(lags.largest), 0)
         return read, read.copy()
     # Infinitely many lags are neither excluded nor proved: look ahead, and say "possible" for the rest.
     far = lags.up_to(2 * start + 64)
@@ -142,7 +142,9 @@ class Lags(TranslationInvariant):
     """
 
     def __init__(self, lags: Iterable[int]) -> None:
-        members = sorted({check_length(lag, "lag", -(10**18)) for lag in lags})
+        if not isinstance(lags, Iterable) or isinstance(lags, (str, bytes)):
+            raise PatternError(f"lags = {lags!r} is not a list of ints; example: Lags([1, 2, 5])")
+        members = sorted({_lag(lag) for lag in lags})
         if members and members[0] < 0:
             raise CausalityError(
                 f"lag {members[0]} reads the future (s = t + {-members[0]}); lags are 0 or more – "
@@ -238,6 +240,12 @@ class Strided(TranslationInvariant):
 
     def __repr__(self) -> str:
         return f"Strided({self.s})"
+
+
+def _lag(value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise PatternError(f"lag {value!r} is not an int; example: Lags([1, 2, 5])")
+    return int(value.__index__())
 
 
 def require_count(value: int, name: str, what: str) -> int:

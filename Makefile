@@ -1,0 +1,45 @@
+# One entry point for people and for CI. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format notebooks clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+install: $(INSTALLED) ## create .venv and install the package with every extra
+
+# Repeated only when the requirements change. One pip call, so that the pins hold for every package.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not found); Python 3.11 or newer is needed:" \
+	       "make PYTHON=python3.12 …" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[all]'
+	@touch $@
+
+demo: $(INSTALLED) ## run examples/demo.py
+	$(BIN)/python examples/demo.py
+
+test: lint ## what CI runs: lint, then tests, doctests and notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --nbmake --nbmake-timeout=600 \
+	  tests glmix_theory $(NOTEBOOKS)
+
+lint: $(INSTALLED) ## check format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## rewrite files into the project's format, fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+notebooks: $(INSTALLED) ## run every notebook and store its outputs in place
+	$(BIN)/python -m pytest --nbmake --overwrite --nbmake-timeout=600 $(NOTEBOOKS)
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

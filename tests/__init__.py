@@ -1,0 +1,1 @@
+"""Tests: independent definitions in ``brute_force``, drawn patterns in ``strategies``."""
