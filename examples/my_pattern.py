@@ -6,6 +6,4 @@ A window of four inputs, and a recurrence that reads powers of two and every mul
 import glmix_theory as glm
 from glmix_theory import k
 
-mixer = glm.Mixer(
-    direct=glm.Window(4), recurrent=(glm.Offsets(2**k) | glm.Strided(8)).strict(), name="my pattern"
-)
+mixer = glm.Mixer(direct=glm.Window(4), recurrent=(glm.Offsets(2**k) | glm.Strided(8)).strict(), name="my pattern")

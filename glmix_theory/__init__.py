@@ -10,7 +10,7 @@
 
 from typing import Any
 
-from glmix_theory import errors
+from glmix_theory import errors, rendering
 from glmix_theory.analysis import Report, analyze
 from glmix_theory.complexity import Bounds, Quantity, SlotPlan
 from glmix_theory.errors import GlmixError
@@ -78,6 +78,7 @@ __all__ = [
     "n",
     "parse_formula",
     "parse_pattern",
+    "rendering",
     "solve",
     "to_torch",
     "verify",

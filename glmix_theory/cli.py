@@ -26,9 +26,7 @@ app = typer.Typer(
 
 Target = Annotated[
     str,
-    typer.Argument(
-        help='A formula "2**k", a pattern "Window(4) | Offsets(2**k)", a catalogue name or FILE.py:OBJECT.'
-    ),
+    typer.Argument(help='A formula "2**k", a pattern "Window(4) | Offsets(2**k)", a catalogue name or FILE.py:OBJECT.'),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CacheEfficientFlag = Annotated[
@@ -39,9 +37,7 @@ CacheEfficientFlag = Annotated[
 @app.command()
 def table(
     json_output: Json = False,
-    all_entries: Annotated[
-        bool, typer.Option("--all", help="Every catalogue entry, not only Table 1.")
-    ] = False,
+    all_entries: Annotated[bool, typer.Option("--all", help="Every catalogue entry, not only Table 1.")] = False,
 ) -> None:
     """Derive the theory columns of Table 1, each with its status."""
     from glmix_theory.report import table1, table1_reports
@@ -117,13 +113,11 @@ def resolve(target: str, cache_efficient: bool = False) -> Mixer:
         _refuse_flag(cache_efficient, target)
         return _load(*target.rsplit(":", 1))
     if target.isidentifier() and target != "k":
-        raise UnknownNameError(
-            f"no catalogue entry is named {target!r}; {nearest(target, catalogue.names())}"
-        )
+        raise UnknownNameError(f"no catalogue entry is named {target!r}; {nearest(target, catalogue.names())}")
     try:
         formula = parse_formula(target)
     except FormulaError as error:
-        if not target[:1].isupper() and "(" != target[:1]:
+        if not target[:1].isupper() and target[:1] != "(":
             raise error from None
         _refuse_flag(cache_efficient, target)
         return _as_mixer(parse_pattern(target))
@@ -173,9 +167,7 @@ def _load(path: str, name: str) -> Mixer:
 
 def _refuse_flag(cache_efficient: bool, target: str) -> None:
     if cache_efficient:
-        raise FormulaError(
-            f"--cache-efficient applies to a formula in k such as 'k**2 + 1', not to {target!r}"
-        )
+        raise FormulaError(f"--cache-efficient applies to a formula in k such as 'k**2 + 1', not to {target!r}")
 
 
 def _console() -> Console:

@@ -8,9 +8,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def track(
-    items: Sequence[Item] | Iterable[Item], description: str, total: int | None = None
-) -> Iterator[Item]:
+def track(items: Sequence[Item] | Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Yield ``items`` and show a bar on stderr, in a terminal or a notebook, that vanishes at the end.
 
     Parameters

@@ -43,9 +43,7 @@ class Table:
         """An HTML table without outside styles or scripts."""
         head = "".join(f"<th style='text-align:left'>{html.escape(name)}</th>" for name in self.columns)
         body = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)
-            + "</tr>"
+            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row) + "</tr>"
             for row in self.rows
         )
         caption = f"<p>{html.escape(self.caption)}</p>" if self.caption else ""
@@ -122,9 +120,7 @@ class _FormulaPrinter(StrPrinter):
         cases = [f"{self._print(value)} if {self._condition(when)}" for value, when in expr.args[:-1]]
         value, when = expr.args[-1]
         last = (
-            f"else {self._print(value)}"
-            if when == sympy.true
-            else f"{self._print(value)} if {self._condition(when)}"
+            f"else {self._print(value)}" if when == sympy.true else f"{self._print(value)} if {self._condition(when)}"
         )
         return ", ".join([*cases, last])
 

@@ -28,9 +28,7 @@ def theta(expression: sympy.Expr) -> sympy.Expr | None:
 
 def theta_evidence(scale: sympy.Expr) -> str:
     """The evidence line for a Θ class found by :func:`theta`."""
-    return (
-        f"Θ({scale}): the ratio has a finite positive limit, with every rounding at either end of its range"
-    )
+    return f"Θ({scale}): the ratio has a finite positive limit, with every rounding at either end of its range"
 
 
 @lru_cache(maxsize=1024)

@@ -68,9 +68,7 @@ def cache_size(mixer: Mixer) -> Quantity:
         scale = sympy.Integer(0)
     evidence = [f"{part}: {step}" for part, law in known.items() for step in law.evidence]
     times = f", times the state expansion r = {mixer.state}" if mixer.state > 1 else ""
-    evidence.append(
-        f"cache size = live inputs + live outputs{times}" + (f" = {expr}" if expr is not None else "")
-    )
+    evidence.append(f"cache size = live inputs + live outputs{times}" + (f" = {expr}" if expr is not None else ""))
     if scale not in (None, 0):
         evidence.append(theta_evidence(scale))
     closed = expr is not None or scale is not None

@@ -95,8 +95,7 @@ def _cache_efficient_law(pattern: CacheEfficient) -> DegreeLaw:
                 f.evidence,
                 disjoint,
                 "slot k reads at a lag in (f(k) - a_k, f(k)] = (f(k-1), f(k)] (proposition 8): no two slots "
-                "coincide, so |S_i| = #{k : f(k) < i}"
-                + (f" = {count} at i = n" if count is not None else ""),
+                "coincide, so |S_i| = #{k : f(k) < i}" + (f" = {count} at i = n" if count is not None else ""),
             ),
         )
     ratio, reasons = bounded_overlap(pattern)
@@ -164,9 +163,7 @@ def bounded_overlap(pattern: CacheEfficient) -> tuple[int | None, tuple[str, ...
         return None, ()
     gap = f.gap  # g_{k+1}
     rising = prove_positive(gap.subs(k, k + 1) - gap + 1, 16, "g_(k+2) - g_(k+1) + 1")
-    spread = prove_positive(
-        gap.subs(k, k + 1) + gap - gap.subs(k, k + 2) + 2, 16, "g_(k+2) + g_(k+1) - g_(k+3) + 2"
-    )
+    spread = prove_positive(gap.subs(k, k + 1) + gap - gap.subs(k, k + 2) + 2, 16, "g_(k+2) + g_(k+1) - g_(k+3) + 2")
     if rising is None or spread is None:
         return None, ()
     return 3, (

@@ -119,9 +119,7 @@ class SlotPlan:
         for part, pattern in (("in", self.mixer.direct), ("out", self.mixer.output_reads)):
             last = last_reads(pattern, length)[1]
             # A row kept at the previous length because nothing better was known stays until now.
-            last[:start] = np.where(
-                self._pending[part] >= start, np.maximum(last[:start], start), self._pending[part]
-            )
+            last[:start] = np.where(self._pending[part] >= start, np.maximum(last[:start], start), self._pending[part])
             for s in np.flatnonzero((last >= start) & (last < length)):
                 if s >= start and last[s] <= s:
                     continue  # read only by its own step: never stored

@@ -37,9 +37,7 @@ def check_exported(mixer: Mixer, kind: str | None = None) -> str:
                 f"coefficients = {kind!r} is not exported yet; this version exports {known} "
                 "– or compute them yourself and use solve"
             )
-        raise CoefficientError(
-            f"coefficients = {kind!r} is not a known kind; {nearest(str(kind), list(EXPORTED))}"
-        )
+        raise CoefficientError(f"coefficients = {kind!r} is not a known kind; {nearest(str(kind), list(EXPORTED))}")
     return kind
 
 

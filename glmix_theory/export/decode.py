@@ -130,8 +130,7 @@ class Cache:
         needed = (2, self._needed(position, horizon), storage.shape[2], *self._storage.shape[3:])
         if tuple(storage.shape) != needed:
             raise CacheError(
-                f"the saved rows have shape {tuple(storage.shape)}; this layer at position {position} "
-                f"needs {needed}"
+                f"the saved rows have shape {tuple(storage.shape)}; this layer at position {position} needs {needed}"
             )
         self._storage = storage.to(self._storage, copy=True)
         self.position, self.horizon = position, horizon

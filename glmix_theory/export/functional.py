@@ -248,9 +248,7 @@ def _check_rows(name: str, tensor: torch.Tensor) -> None:
     if not isinstance(tensor, torch.Tensor):
         raise DtypeError(f"{name} is a {type(tensor).__name__}; a torch.Tensor is needed")
     if tensor.dim() != 4 or 0 in tensor.shape:
-        raise ShapeError(
-            f"{name} has shape {tuple(tensor.shape)}; (batch, heads, n, d) is needed, each at least 1"
-        )
+        raise ShapeError(f"{name} has shape {tuple(tensor.shape)}; (batch, heads, n, d) is needed, each at least 1")
 
 
 def _check_alike(**tensors: torch.Tensor) -> None:

@@ -22,9 +22,7 @@ class Block(nn.Module):
         self.mixer_norm = nn.RMSNorm(d_model)
         self.mixer = GLMixer(mixer, d_model, n_heads, backend=backend)
         self.perceptron_norm = nn.RMSNorm(d_model)
-        self.perceptron = nn.Sequential(
-            nn.Linear(d_model, 4 * d_model), nn.GELU(), nn.Linear(4 * d_model, d_model)
-        )
+        self.perceptron = nn.Sequential(nn.Linear(d_model, 4 * d_model), nn.GELU(), nn.Linear(4 * d_model, d_model))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(batch, n, d_model)`` to the same."""
@@ -190,8 +188,6 @@ class GLMLanguageModel(nn.Module):
             raise ShapeError(f"tokens have shape {tuple(tokens.shape)}; {needed} is needed, each at least 1")
         if tokens.device.type == "cpu" and (int(tokens.min()) < 0 or int(tokens.max()) >= self.vocabulary):
             worst = int(tokens.min()) if int(tokens.min()) < 0 else int(tokens.max())
-            raise LengthError(
-                f"token {worst} is outside the vocabulary; tokens are 0 … {self.vocabulary - 1}"
-            )
+            raise LengthError(f"token {worst} is outside the vocabulary; tokens are 0 … {self.vocabulary - 1}")
         embedded: torch.Tensor = self.embedding(tokens)
         return embedded

@@ -133,9 +133,7 @@ class GLMixer(nn.Module):
         """
         self._check(x_t, ("batch",))
         if not isinstance(cache, Cache):
-            raise CacheError(
-                f"cache is a {type(cache).__name__}; a Cache from prefill or empty_cache is needed"
-            )
+            raise CacheError(f"cache is a {type(cache).__name__}; a Cache from prefill or empty_cache is needed")
         cache.require_owner(self)
         if cache.batch != x_t.shape[0]:
             raise CacheError(f"the cache holds {cache.batch} sequences and x_t has {x_t.shape[0]}")
@@ -188,9 +186,7 @@ class GLMixer(nn.Module):
             needed = ", ".join((*leading, str(self.d_model)))
             raise ShapeError(f"x has shape {tuple(x.shape)}; ({needed}) is needed, each at least 1")
         if x.device != weight.device:
-            raise DeviceError(
-                f"x is on {x.device} and the layer on {weight.device}; use x.to({str(weight.device)!r})"
-            )
+            raise DeviceError(f"x is on {x.device} and the layer on {weight.device}; use x.to({str(weight.device)!r})")
         lowered = torch.is_autocast_enabled(x.device.type) and x.dtype in FLOATING
         if x.dtype != weight.dtype and not lowered:
             raise DtypeError(f"x has dtype {x.dtype} and the layer {weight.dtype}; use x.to({weight.dtype})")

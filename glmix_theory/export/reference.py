@@ -32,9 +32,7 @@ def masked_softmax(scores: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
     return weights / torch.where(total == 0, 1.0, total)
 
 
-def mix(
-    mixer: Mixer, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, coefficients: str = "softmax"
-) -> Mixed:
+def mix(mixer: Mixer, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, coefficients: str = "softmax") -> Mixed:
     """Dense softmax coefficients and the mixer; see :func:`glmix_theory.export.functional.mix`."""
     n = q.shape[2]
     scores = q.double() @ k.double().mT / q.shape[3] ** 0.5

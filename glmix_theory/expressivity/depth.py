@@ -36,9 +36,7 @@ def depth(mixer: Mixer) -> Quantity:
         )
     if smallest == 0:
         evidence = "there is no recurrence, so no output waits for another"
-        return Quantity(
-            "depth", lambda _: 1, sympy.Integer(1), sympy.Integer(1), "proved", (evidence,), "steps"
-        )
+        return Quantity("depth", lambda _: 1, sympy.Integer(1), sympy.Integer(1), "proved", (evidence,), "steps")
     return Quantity(
         "depth",
         lambda length: -(-length // smallest),

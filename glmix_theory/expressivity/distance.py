@@ -116,9 +116,7 @@ def _unreachable(mixer: Mixer) -> ClosedForm | None:
         expr,
         sympy.oo,
         "proved",
-        (
-            f"no recurrence and no direct lag {missing}: the pair (s, s + {missing}) is unreachable once n > {missing}",
-        ),
+        (f"no recurrence and no direct lag {missing}: the pair (s, s + {missing}) is unreachable once n > {missing}",),
     )
 
 
@@ -145,9 +143,7 @@ def _number_theory(mixer: Mixer) -> ClosedForm | None:
         citation = "Lagrange 1770: every natural number is a sum of four squares; l - 4 = Σ a_i² for l ≥ 4"
     elif sympy.expand(f - k * (k + 1) / 2 - 1) == 0:
         most = 3
-        citation = (
-            "Gauss 1796: every natural number is a sum of three triangular numbers; so is l - 3 for l ≥ 3"
-        )
+        citation = "Gauss 1796: every natural number is a sum of three triangular numbers; so is l - 3 for l ≥ 3"
     else:
         return None
     profile = lag_hops(mixer, 512)

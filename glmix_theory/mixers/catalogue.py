@@ -57,9 +57,7 @@ class _Registry(Mapping[str, Built], Generic[Built, Kept]):
         Raises :class:`~glmix_theory.errors.UnknownNameError`, naming the nearest name.
         """
         if not isinstance(name, str) or name not in self._entries:
-            raise UnknownNameError(
-                f"no {self.kind} is named {name!r} here; {nearest(str(name), self.names())}"
-            )
+            raise UnknownNameError(f"no {self.kind} is named {name!r} here; {nearest(str(name), self.names())}")
         return self._entries[name]
 
     def entries(self) -> tuple[Kept, ...]:
@@ -67,8 +65,9 @@ class _Registry(Mapping[str, Built], Generic[Built, Kept]):
         return tuple(self._entries.values())
 
     def __getitem__(self, name: str) -> Built:
+        entry = self.entry(name)
         if name not in self._built:
-            self._built[name] = self.entry(name).build()
+            self._built[name] = entry.build()
         return self._built[name]
 
     def __contains__(self, name: object) -> bool:
@@ -148,9 +147,7 @@ class Catalogue(_Registry[Mixer, Entry]):
         Raises :class:`~glmix_theory.errors.UnknownNameError`, naming the nearest name.
         """
         if isinstance(name, str) and name in self.stacks:
-            raise UnknownNameError(
-                f"{name!r} is a stack of mixers, not a mixer; it is glm.catalogue.stacks[{name!r}]"
-            )
+            raise UnknownNameError(f"{name!r} is a stack of mixers, not a mixer; it is glm.catalogue.stacks[{name!r}]")
         return super().entry(name)
 
     def table1(self) -> tuple[Entry, ...]:

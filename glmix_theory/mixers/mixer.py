@@ -90,18 +90,14 @@ class Mixer:
         """The patterns present, by part name; an empty recurrence is left out."""
         named = {"direct": self.direct, "recurrent": self.recurrent, "readout": self.readout}
         return {
-            part: pattern
-            for part, pattern in named.items()
-            if pattern is not None and not isinstance(pattern, Empty)
+            part: pattern for part, pattern in named.items() if pattern is not None and not isinstance(pattern, Empty)
         }
 
     def sources(self, t: int) -> dict[str, tuple[int, ...]]:
         """What step ``t`` reads, by part."""
         return {part: pattern.sources(t) for part, pattern in self.parts.items()}
 
-    def matrix(
-        self, alpha: np.ndarray, beta: np.ndarray | None = None, gamma: np.ndarray | None = None
-    ) -> np.ndarray:
+    def matrix(self, alpha: np.ndarray, beta: np.ndarray | None = None, gamma: np.ndarray | None = None) -> np.ndarray:
         """The mixing matrix by a dense triangular solve in fp64: the oracle of every fast path.
 
         Claim: ``M = (I-B)^{-1} A``, or ``C (I-B)^{-1} A`` with a readout. With state expansion

@@ -114,9 +114,7 @@ class _Binary(Operation):
             keys.append(np.repeat(np.arange(stop - start, dtype=np.int64), np.diff(indptr)) * width + sources)
         return keys[0], keys[1], width
 
-    def _from_keys(
-        self, keys: np.ndarray, width: int, start: int, stop: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _from_keys(self, keys: np.ndarray, width: int, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         indptr = np.searchsorted(keys, np.arange(stop - start + 1, dtype=np.int64) * width)
         return indptr.astype(np.int64), keys % width
 
@@ -360,12 +358,9 @@ class Blocked(Operation):
         low, high = start // self.b, -(-stop // self.b)
         indptr, blocks = self.base.rows(low, high)
         inner = np.arange(self.b, dtype=np.int64)
-        columns = [
-            (blocks[indptr[i] : indptr[i + 1], None] * self.b + inner).ravel() for i in range(high - low)
-        ]
+        columns = [(blocks[indptr[i] : indptr[i + 1], None] * self.b + inner).ravel() for i in range(high - low)]
         lists = [
-            (row := columns[t // self.b - low])[: np.searchsorted(row, t, side="right")]
-            for t in range(start, stop)
+            (row := columns[t // self.b - low])[: np.searchsorted(row, t, side="right")] for t in range(start, stop)
         ]
         counts = np.array([0] + [len(row) for row in lists], dtype=np.int64)
         return np.cumsum(counts), np.concatenate([np.zeros(0, dtype=np.int64), *lists])

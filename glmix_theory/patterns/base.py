@@ -214,9 +214,7 @@ class Pattern(ABC):
     def _repr_html_(self) -> str:
         size = 24
         dense = self.to_dense(size)
-        cells = "".join(
-            f'<rect x="{5 * s}" y="{5 * t}" width="4.4" height="4.4"/>' for t, s in np.argwhere(dense)
-        )
+        cells = "".join(f'<rect x="{5 * s}" y="{5 * t}" width="4.4" height="4.4"/>' for t, s in np.argwhere(dense))
         picture = (
             f'<svg width="{5 * size}" height="{5 * size}" viewBox="0 0 {5 * size} {5 * size}" role="img">'
             f'<rect width="100%" height="100%" fill="#f2f2f2"/><g fill="#1f4e79">{cells}</g></svg>'

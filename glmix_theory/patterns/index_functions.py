@@ -215,7 +215,7 @@ class IndexFunction:
         else:
             return None
         for candidate in candidates:
-            if candidate.has(sympy.LambertW) or not candidate.is_real and candidate.is_real is not None:
+            if candidate.has(sympy.LambertW) or (not candidate.is_real and candidate.is_real is not None):
                 continue
             exact = all(sympy.simplify(candidate.subs(y, self(j)) - j) == 0 for j in (0, 1, 2, 5))
             if exact:
@@ -244,9 +244,7 @@ class IndexFunction:
         if total.has(sympy.Sum):
             return None
         total = sympy.simplify(total)
-        confirmed = all(
-            total.subs(_K, number) == sum(self(index) for index in range(number)) for number in range(1, 8)
-        )
+        confirmed = all(total.subs(_K, number) == sum(self(index) for index in range(number)) for number in range(1, 8))
         return total if confirmed else None
 
     def _check(self) -> None:
@@ -307,7 +305,7 @@ def _in_k(expression: sympy.Basic) -> sympy.Expr:
     if others:
         names = ", ".join(sorted(symbol.name for symbol in others))
         raise IndexFunctionError(f"f = {expression} contains {names}; an index function has the one symbol k")
-    expression = expression.subs({symbol: k for symbol in expression.free_symbols})
+    expression = expression.subs(dict.fromkeys(expression.free_symbols, k))
     if not expression.has(k):
         raise IndexFunctionError(
             f"f = {expression} does not depend on k, so it is not strictly increasing; try k + {expression}"

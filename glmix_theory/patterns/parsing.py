@@ -116,9 +116,7 @@ class _Reader:
 
     def read(self) -> Any:
         if len(self.text) > _LONGEST_TEXT:
-            raise FormulaError(
-                f"the formula has {len(self.text)} characters; at most {_LONGEST_TEXT} are read"
-            )
+            raise FormulaError(f"the formula has {len(self.text)} characters; at most {_LONGEST_TEXT} are read")
         try:
             tree = ast.parse(self.text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -156,9 +154,7 @@ class _Reader:
             if len(keywords) == len(node.keywords):
                 self._refuse_huge(node, arguments)
                 return function(*map(_plain, arguments), **{name: _plain(v) for name, v in keywords.items()})
-        raise FormulaError(
-            f"{ast.unparse(node)!r} is not allowed in a formula; write arithmetic such as k**2 + 1"
-        )
+        raise FormulaError(f"{ast.unparse(node)!r} is not allowed in a formula; write arithmetic such as k**2 + 1")
 
     def _name(self, name: str) -> Any:
         if name not in self.names:
@@ -184,9 +180,7 @@ class _Reader:
             "binomial",
         )
         if fast_growing and any(getattr(a, "is_Integer", False) and a > _LARGEST_BITS for a in arguments):
-            raise FormulaError(
-                f"{ast.unparse(node)!r}: arguments above {_LARGEST_BITS} are not allowed there"
-            )
+            raise FormulaError(f"{ast.unparse(node)!r}: arguments above {_LARGEST_BITS} are not allowed there")
 
     @staticmethod
     def _power(base: Any, exponent: Any) -> Any:

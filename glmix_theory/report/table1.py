@@ -48,9 +48,7 @@ def cell(quantity: Quantity, lengths: tuple[int, ...]) -> str:
     'Θ(n): n, proved'
     """
     if quantity.theta == sympy.oo:
-        return (
-            f"{formula_text(quantity.expr)}, {quantity.status}" if quantity.expr is not None else "∞, checked"
-        )
+        return f"{formula_text(quantity.expr)}, {quantity.status}" if quantity.expr is not None else "∞, checked"
     if quantity.expr is not None:
         return f"{theta_text(quantity)}: {formula_text(quantity.expr)}, {quantity.status}"
     values = ", ".join(f"{quantity.at(length)} at n={length}" for length in lengths)

@@ -68,13 +68,9 @@ def parse_claim(text: str) -> Claim:
         )
     quantity, relation, formula = match.groups()
     if quantity not in QUANTITIES:
-        raise ClaimError(
-            f"{quantity!r} in claim {text!r} is not a quantity; {nearest(quantity, list(QUANTITIES))}"
-        )
+        raise ClaimError(f"{quantity!r} in claim {text!r} is not a quantity; {nearest(quantity, list(QUANTITIES))}")
     expression = parse_formula(formula)
     others = expression.free_symbols - {n}
     if others:
-        raise ClaimError(
-            f"claim {text!r} contains {', '.join(map(str, others))}; only the length n may appear"
-        )
+        raise ClaimError(f"claim {text!r} contains {', '.join(map(str, others))}; only the length n may appear")
     return Claim(quantity, relation, expression)

@@ -71,8 +71,7 @@ class Verification:
                 [
                     subject,
                     f"{good}/{len(checks)}",
-                    "; ".join(f"{source} {value}" for source, value in last.values.items())
-                    + f" (n = {last.length})",
+                    "; ".join(f"{source} {value}" for source, value in last.values.items()) + f" (n = {last.length})",
                     "holds" if good == len(checks) else "FAILS",
                 ]
             )
@@ -152,9 +151,7 @@ def verify(
     hops = distance_by_length(mixer, checked[-1])
     for length in checked:
         farthest = sympy.oo if hops[length - 1] >= UNREACHED else int(hops[length - 1])
-        checks.append(
-            _compared("distance", length, _formula(report, "distance", length), {"count": farthest})
-        )
+        checks.append(_compared("distance", length, _formula(report, "distance", length), {"count": farthest}))
     for claim in stated:
         for length in checked:
             value = report[claim.quantity].at(length)

@@ -38,7 +38,9 @@ def test_every_length_against_lookahead(name: str) -> None:
         found = matrix[n : 4 * n + 64, :n].any(axis=0)
         assert not (found & ~possible).any(), n
         assert not (certain & ~possible).any(), n
-        assert not (certain & ~found).any(), n
+        unseen = certain & ~found
+        if unseen.any():  # lags of factorial(k + 1) grow faster than the window
+            assert matrix[n:, :n].any(axis=0)[unseen].all(), n
         if name in FAMILIES:
             assert np.array_equal(certain, possible), f"{name} is a primitive: it must know its future (n = {n})"
 

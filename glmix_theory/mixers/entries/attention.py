@@ -275,9 +275,7 @@ def _with_globals(pattern: Pattern, global_tokens: int) -> Pattern:
     return pattern | GlobalTokens(count) if count else pattern
 
 
-_LONGFORMER = Citation(
-    "Beltagy, Peters & Cohan", 2020, "Longformer: The Long-Document Transformer", arxiv="2004.05150"
-)
+_LONGFORMER = Citation("Beltagy, Peters & Cohan", 2020, "Longformer: The Long-Document Transformer", arxiv="2004.05150")
 _WINDOWED = {"step_cost": _ONE, "cache_size": _ONE, "distance": sympy.oo}
 
 ENTRIES = (
@@ -339,9 +337,7 @@ ENTRIES = (
         name="bigbird",
         title="BigBird",
         build=bigbird,
-        citation=Citation(
-            "Zaheer et al.", 2020, "Big Bird: Transformers for Longer Sequences", arxiv="2007.14062"
-        ),
+        citation=Citation("Zaheer et al.", 2020, "Big Bird: Transformers for Longer Sequences", arxiv="2007.14062"),
         published={"step_cost": _ONE, "total_cost": n},
     ),
     Entry(
@@ -363,8 +359,7 @@ ENTRIES = (
         citation=Citation(
             "Li et al.",
             2019,
-            "Enhancing the Locality and Breaking the Memory Bottleneck of Transformer on Time Series "
-            "Forecasting",
+            "Enhancing the Locality and Breaking the Memory Bottleneck of Transformer on Time Series Forecasting",
             arxiv="1907.00235",
         ),
         published={"step_cost": sympy.log(n), "total_cost": n * sympy.log(n)},

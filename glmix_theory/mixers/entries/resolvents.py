@@ -65,10 +65,11 @@ def block_chacal(block: int = 16) -> Mixer:
 
     Claim: ``Y = (1-γ) A (I - γA)^{-1} V`` with ``A`` a softmax over a block-sparse pattern ``P``: every
     position reads its own block up to itself and the last position before the block; the last position
-    of a block also reads the last position of every earlier block. Each of ``A`` and ``B`` has about
-    ``n·block/2 + n + (n/block)²/2`` terms, the published ``Θ(n^{4/3})`` at ``block = n^{1/3}``. The publication pools each block into its
-    summary; here the summary of a block is the output at its last position, as causal decoding needs,
-    which is this project's choice. Direct: ``P`` with the diagonal; recurrent: ``P`` without.
+    of a block also reads the last position of every earlier block. Direct and recurrent part have about
+    ``n·block/2 + n + (n/block)²/2`` terms each, the published ``Θ(n^{4/3})`` at ``block = n^{1/3}``. The
+    publication works with a down-sampled system between blocks; here the summary of a block is the output
+    at its last position, as causal decoding needs, which is this project's choice. Direct: ``P`` with
+    the diagonal; recurrent: ``P`` without.
 
     Parameters
     ----------

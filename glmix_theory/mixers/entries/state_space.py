@@ -261,8 +261,7 @@ ENTRIES = (
         citation=Citation(
             "Dao & Gu",
             2024,
-            "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured "
-            "State Space Duality",
+            "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality",
             arxiv="2405.21060",
         ),
         published=_CONSTANT,

@@ -1,0 +1,1 @@
+"""Tests of mixers and the catalogue; every architecture a second time in ``references``."""
