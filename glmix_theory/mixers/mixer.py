@@ -90,7 +90,7 @@ class Mixer:
         """The patterns present, by part name; an empty recurrence is left out."""
         named = {"direct": self.direct, "recurrent": self.recurrent, "readout": self.readout}
         return {
-            part: pattern for part, pattern in named.items() if pattern is not None and not isinstance(pattern, Empty)
+            part: pattern for part, pattern in named.items() if pattern is not None and not pattern.empty
         }
 
     def sources(self, t: int) -> dict[str, tuple[int, ...]]:
@@ -124,20 +124,21 @@ class Mixer:
             A wrong shape, a missing or needless array, a value that is not finite, or a non-zero
             outside the pattern (says which entry).
         """
-        alpha = np.asarray(alpha, dtype=np.float64)
-        n, r = (alpha.shape[0], self.state) if alpha.ndim else (0, self.state)
+        alpha, r = _real(alpha, "alpha"), self.state
+        if alpha.ndim < 2 or len(alpha) < 1:
+            needed = "(n, n)" if r == 1 else f"(n, n, {r})"
+            raise CoefficientError(f"alpha has shape {alpha.shape}; {needed} with n ≥ 1 is needed")
+        n = len(alpha)
         column: tuple[int, ...] = (n, n) if r == 1 else (n, n, r)
-        if n < 1:
-            raise CoefficientError(f"alpha has shape {alpha.shape}; {('n', 'n', r)} is needed")
         columns = self._checked(alpha, "alpha", self.direct, n, [column]).reshape(n, n, r)
         A = columns.transpose(0, 2, 1).reshape(n * r, n)
         if beta is None:
-            if not isinstance(self.recurrent, Empty):
+            if not self.recurrent.empty:
                 raise CoefficientError("beta is missing; this mixer has a recurrent part")
             Y = A
         else:
             shapes: list[tuple[int, ...]] = [(n, n)] if r == 1 else [(n, n), (n, n, r), (n, n, r, r)]
-            B = self._checked(np.asarray(beta, dtype=np.float64), "beta", self.recurrent, n, shapes)
+            B = self._checked(_real(beta, "beta"), "beta", self.recurrent, n, shapes)
             if B.ndim < 4:
                 B = B.reshape(n, n, -1)[..., None] * np.eye(r)
             B = B.transpose(0, 2, 1, 3).reshape(n * r, n * r)
@@ -147,7 +148,7 @@ class Mixer:
             raise CoefficientError(f"this mixer {has} gamma")
         if gamma is None or self.readout is None:
             return Y
-        C = self._checked(np.asarray(gamma, dtype=np.float64), "gamma", self.readout, n, [column])
+        C = self._checked(_real(gamma, "gamma"), "gamma", self.readout, n, [column])
         return C.reshape(n, n * r) @ Y
 
     def _checked(
@@ -169,7 +170,7 @@ class Mixer:
 
     def __repr__(self) -> str:
         parts = [f"direct={self.direct!r}"]
-        if not isinstance(self.recurrent, Empty):
+        if self.recurrent != Empty():
             parts.append(f"recurrent={self.recurrent!r}")
         if self.readout is not None:
             parts.append(f"readout={self.readout!r}")
@@ -187,3 +188,14 @@ class Mixer:
             for part, pattern in self.parts.items()
         )
         return f"<div>{title}<code>{html.escape(repr(self))}</code><table>{body}</table></div>"
+
+
+def _real(array: object, name: str) -> np.ndarray:
+    """The coefficients as fp64; complex numbers, text and ragged lists are refused rather than coerced."""
+    try:
+        converted = np.asarray(array)
+        if converted.dtype.kind not in "biuf":
+            raise ValueError
+    except ValueError:
+        raise CoefficientError(f"{name} is not an array of real numbers; a float array is needed") from None
+    return converted.astype(np.float64)

@@ -87,7 +87,7 @@ class Pattern(ABC):
 
     @abstractmethod
     def _read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        """``(certain, possible)`` for each ``s < width``: is ``s`` read at some step ``≥ start``?
+        """Tell for each ``s < width`` whether some step ``≥ start`` reads ``s``, as ``(certain, possible)``.
 
         Called with ``start ≥ width``. The two agree wherever the family knows its future exactly.
         """
@@ -97,6 +97,11 @@ class Pattern(ABC):
         """The expression that builds the pattern."""
 
     # --- derived ----------------------------------------------------------------------------------
+
+    @property
+    def empty(self) -> bool:
+        """Whether the pattern is known to hold no pair at all."""
+        return self.lag_set is not None and self.lag_set.largest == -1
 
     @property
     def cache_efficient(self) -> bool:
@@ -117,7 +122,7 @@ class Pattern(ABC):
         return np.diff(self.rows(0, n)[0])
 
     def read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        """``(certain, possible)`` for each ``s < width``: is ``s`` read at some step ``≥ start``?
+        """Tell for each ``s < width`` whether some step ``≥ start`` reads ``s``, as ``(certain, possible)``.
 
         Exact (the two arrays agree) except where the pattern's unbounded future cannot be derived.
         """
@@ -146,7 +151,7 @@ class Pattern(ABC):
         if where is not None:
             raise StrictnessError(
                 f"the recurrent pattern {self!r} contains ({where}, {where}): an output may not read itself; "
-                f"use ({self!r}).strict()"
+                f"use {self.strict()!r}"
             )
 
     def to_csr(self, n: int) -> scipy.sparse.csr_array:

@@ -260,6 +260,10 @@ class Explicit(_ByArguments):
     def _last_reader(self) -> dict[int, int]:
         return {s: t for t, s in self.edges}  # edges ascend in t, so the last one stays
 
+    @property
+    def empty(self) -> bool:
+        return not self.edges
+
     def first_diagonal(self) -> int | None:
         return next((t for t, s in self.edges if t == s), None)
 

@@ -67,7 +67,7 @@ def plot_mixer(mixer: Mixer, n: int = 64) -> Figure:
         density = pattern.to_dense(n).sum() / (n * (n + 1) / 2)
         axis.set_title(f"{titles[part]}\n{repr(pattern)[:34]} ({density:.0%} of the triangle)", fontsize=9)
     magnitude = np.ma.masked_equal(np.abs(M), 0)
-    axes[-1].imshow(np.log10(magnitude), cmap="viridis", interpolation="nearest")
+    axes[-1].imshow(np.ma.log10(magnitude), cmap="viridis", interpolation="nearest")
     reached = np.count_nonzero(M) / (n * (n + 1) / 2)
     axes[-1].set_title(f"M = (I-B)$^{{-1}}$A, log scale\n({reached:.0%} of the triangle)", fontsize=9)
     for axis in axes:

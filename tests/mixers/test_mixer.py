@@ -210,7 +210,7 @@ def test_prints_only_what_differs_from_the_default():
         (
             {"recurrent": glm.Window(2)},
             StrictnessError,
-            "the recurrent pattern Window(2) contains (0, 0): an output may not read itself; use (Window(2)).strict()",
+            "the recurrent pattern Window(2) contains (0, 0): an output may not read itself; use Window(2).strict()",
         ),
         ({"recurrent": glm.Explicit([(3, 1), (5, 5)])}, StrictnessError, "contains (5, 5)"),
         (
@@ -245,7 +245,7 @@ COLUMNS = EYE[:, :, None] * np.ones(2)
     [
         (PLAIN, (np.float64(1), BELOW), "alpha has shape (); "),
         (PLAIN, (np.zeros((0, 0)), BELOW), "alpha has shape (0, 0); "),
-        (PLAIN, (np.ones(3), BELOW), "alpha has shape (3,); needed: (3, 3)"),
+        (PLAIN, (np.ones(3), BELOW), "alpha has shape (3,); (n, n) with n ≥ 1 is needed"),
         (PLAIN, (np.ones((3, 2)), BELOW), "alpha has shape (3, 2); needed: (3, 3)"),
         (PLAIN, (EYE[:, :, None], BELOW), "alpha has shape (3, 3, 1); needed: (3, 3)"),
         (READ, (EYE, BELOW, COLUMNS), "alpha has shape (3, 3); needed: (3, 3, 2)"),
