@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Item = TypeVar("Item")
 
 
-def track(items: Sequence[Item] | Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+SHOWN_AFTER = 1.0
+"""Seconds before a bar appears: what ends sooner needs none."""
+
+
+def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Yield ``items`` and show a bar on stderr, in a terminal or a notebook, that vanishes at the end.
 
     Parameters
@@ -26,16 +34,28 @@ def track(items: Sequence[Item] | Iterable[Item], description: str, total: int |
     [1, 2]
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not (console.is_terminal or console.is_jupyter):
         yield from items
         return
+    size = total if total is not None else (len(items) if isinstance(items, Sized) else None)
+    iterator, began, done = iter(items), time.monotonic(), 0
+    for item in iterator:
+        yield item
+        done += 1
+        if time.monotonic() - began > SHOWN_AFTER:
+            yield from _with_bar(iterator, description, size, done, console)
+
+
+def _with_bar(
+    items: Iterator[Item], description: str, size: int | None, done: int, console: Console
+) -> Iterator[Item]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        size = total if total is not None else (len(items) if isinstance(items, Sequence) else None)
-        task = progress.add_task(description, total=size)
+        task = progress.add_task(description, total=size, completed=done)
         for item in items:
             yield item
             progress.advance(task)

@@ -17,6 +17,7 @@ import sympy
 
 from glmix_theory.errors import IndexFunctionError
 from glmix_theory.notation import k, n
+from glmix_theory.patterns.rounding import ceiling
 
 CHECKED_TERMS = 256
 """Terms evaluated at construction; a break of monotonicity among them is reported with its ``k``."""
@@ -231,7 +232,8 @@ class IndexFunction:
         """
         if self._values is not None or self.inverse is None:
             return None
-        count = sympy.ceiling(self.inverse)
+        rational = self.inverse.is_rational_function(n)  # sympy rounds those exactly, other numbers not
+        count = sympy.ceiling(self.inverse) if rational else ceiling(self.inverse)
         first = self(0)
         return count if first == 1 else sympy.Piecewise((0, n <= first), (count, True))
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from glmix_theory import k, n
 from glmix_theory.errors import IndexFunctionError
 from glmix_theory.patterns.index_functions import COUNT, IndexFunction, prove_positive
+from glmix_theory.patterns.rounding import ceiling
 from tests.strategies import FORMULAS, increasing_lists
 
 
@@ -117,6 +118,30 @@ def test_roots_logarithms_and_quotients_stay_exact(f: sympy.Expr, plain: object)
     assert [function(index) for index in range(25)] == [plain(index) for index in range(25)]
 
 
+@pytest.mark.parametrize("f", [2**k, 3**k, 10**k, 3 * 2**k, k**2 + 1, k * (k + 1) / 2 + 1, k**3 + 1], ids=str)
+def test_closed_forms_just_above_and_below_each_value(f: sympy.Expr) -> None:
+    """``sympy.ceiling`` alone is off by one here, for instance at ``log(2**31 + 1)/log(2)``."""
+    function = IndexFunction(f)
+    for index in (*range(1, 70), 199, 200, 1001):
+        value = function(index)
+        expected = [index, index, index + 1, index + 1]
+        assert [function.count_expr.subs(n, value + d) for d in (-1, 0, 1, 2)][1:3] == expected[1:3]
+        assert [function.count(value - 1 + d) for d in (0, 1)] == expected[1:3]
+
+
+def test_rounding_up_any_number() -> None:
+    assert ceiling(sympy.log(2**31 + 1) / sympy.log(2)) == 32
+    assert ceiling(sympy.log(3**401 + 1) / sympy.log(3)) == 402
+    assert ceiling(sympy.log(3**401 - 1) / sympy.log(3)) == 401
+    assert ceiling(sympy.log(3**401) / sympy.log(3)) == 401
+    assert ceiling(sympy.sqrt(10**60 - 1)) == 10**30
+    assert ceiling(sympy.sqrt(10**60 + 1)) == 10**30 + 1
+    assert [ceiling(x) for x in (sympy.Rational(7, 2), -sympy.sqrt(2), 0, sympy.oo)] == [4, -1, 0, sympy.oo]
+    assert ceiling(n + sympy.Rational(1, 2)) == n + 1
+    assert ceiling(sympy.log(n)).has(sympy.ceiling)
+    assert str(ceiling(sympy.log(n))) == "ceiling(log(n))"
+
+
 def test_a_symbol_called_k_without_assumptions_is_taken_as_k() -> None:
     assert IndexFunction(sympy.Symbol("k") ** 2 + 1) == IndexFunction(k**2 + 1)
 
@@ -126,7 +151,7 @@ def test_a_symbol_called_k_without_assumptions_is_taken_as_k() -> None:
     [
         (5, ["f = 5 is a constant", "k + 5", "[5]"]),
         (sympy.Integer(5), ["f = 5", "does not depend on k", "k + 5"]),
-        (3 - k, ["not positive", "f(3) = 0"]),
+        (3 - k, ["not strictly increasing", "f(0) = 3", "f(1) = 2"]),
         (-k - 1, ["not positive", "f(0) = -1"]),
         (k, ["not positive", "f(0) = 0", "k + 1", "glm.Lags"]),
         (100 - k, ["not strictly increasing", "f(0) = 100", "f(1) = 99"]),
