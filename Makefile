@@ -16,7 +16,7 @@ install: $(INSTALLED) ## create .venv and install the package with every extra
 # Repeated only when the requirements change. One pip call, so that the pins hold for every package.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not found); Python 3.11 or newer is needed:" \
+	  echo "$(PYTHON): $$($(PYTHON) --version 2>/dev/null || echo missing); Python 3.11 or newer is needed:" \
 	       "make PYTHON=python3.12 …" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e '.[all]'

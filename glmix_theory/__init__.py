@@ -14,6 +14,7 @@ from glmix_theory import errors, rendering
 from glmix_theory.analysis import Report, analyze
 from glmix_theory.complexity import Bounds, Quantity, SlotPlan
 from glmix_theory.errors import GlmixError
+from glmix_theory.expressivity import CertificateError, Demand, congestion_bounds, reach, shortest_path, state_rank_at
 from glmix_theory.mixers import Mixer, catalogue
 from glmix_theory.notation import GLOSSARY, k, n
 from glmix_theory.patterns import (
@@ -47,6 +48,8 @@ __all__ = [
     "Blocks",
     "Bounds",
     "CacheEfficient",
+    "CertificateError",
+    "Demand",
     "Dense",
     "Diagonal",
     "Empty",
@@ -71,6 +74,7 @@ __all__ = [
     "Window",
     "analyze",
     "catalogue",
+    "congestion_bounds",
     "edges",
     "errors",
     "k",
@@ -78,8 +82,11 @@ __all__ = [
     "n",
     "parse_formula",
     "parse_pattern",
+    "reach",
     "rendering",
+    "shortest_path",
     "solve",
+    "state_rank_at",
     "to_torch",
     "verify",
 ]

@@ -92,6 +92,30 @@ def verify_command(
         raise typer.Exit(1)
 
 
+@app.command("prove")
+def prove_command(
+    numbers: Annotated[list[int] | None, typer.Argument(help="Propositions to run; all by default.")] = None,
+    explain: Annotated[bool, typer.Option(help="Print every step with its evidence.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Run the proofs and checks of ``proofs_checks/``; exit 1 when one fails."""
+    from glmix_theory.proofs import proofs_framework, select
+
+    framework = proofs_framework()
+    outcomes = framework.prove_all(select(framework.discover(), numbers or ()))
+    if json_output:
+        _print_json([outcome.to_dict() for outcome in outcomes])
+    else:
+        if explain:
+            _console().print("\n\n".join(outcome.explain() for outcome in outcomes), markup=False, highlight=False)
+        _console().print(framework.outcome_table(outcomes).to_rich())
+        for outcome in outcomes:
+            for failure in outcome.failures:
+                _console().print(f"FAILS – {failure}", markup=False, highlight=False)
+    if not all(outcome.ok for outcome in outcomes):
+        raise typer.Exit(1)
+
+
 def resolve(target: str, cache_efficient: bool = False) -> Mixer:
     """The mixer a command-line target means.
 

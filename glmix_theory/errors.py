@@ -25,6 +25,10 @@ class PatternError(GlmixError, ValueError):
     """A pattern was built from arguments it cannot have."""
 
 
+class SymbolicError(GlmixError, ValueError):
+    """A pattern with symbolic parameters was asked for positions, counts or a layer; substitute numbers first."""
+
+
 class LengthError(GlmixError, ValueError):
     """A sequence length or a position is not an integer in the allowed range."""
 

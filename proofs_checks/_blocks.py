@@ -46,12 +46,15 @@ def reduced(expression: Any, relations: Mapping[Any, Any]) -> sympy.Expr:
 
 
 def same(left: Any, right: Any, relations: Mapping[Any, Any] | None = None, name: str = "the identity") -> str:
-    """Prove ``left = right`` for expressions or block matrices; :class:`ProofFailure` shows what is left over."""
+    """Prove ``left = right`` for expressions or block matrices: every block of the difference reduces to zero.
+
+    Returns ``name``, as evidence; :class:`ProofFailure` shows what is left over.
+    """
     rows = [[left]] if isinstance(left, (sympy.Basic, int)) else left
     others = [[right]] if isinstance(right, (sympy.Basic, int)) else right
     for r, (row, other) in enumerate(zip(rows, others, strict=True)):
         for c, (entry, expected) in enumerate(zip(row, other, strict=True)):
             rest = reduced(sympy.sympify(entry) - expected, relations or {})
-            if rest != 0 and sympy.simplify(rest) != 0:
+            if rest != 0 and not (rest.is_commutative and sympy.simplify(rest) == 0):
                 raise ProofFailure(f"{name} fails: block ({r}, {c}) leaves {rest}")
-    return f"{name}: every block reduces to zero"
+    return name

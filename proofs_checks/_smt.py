@@ -8,18 +8,19 @@ import z3
 
 from proofs_checks.framework import ProofFailure, UnfinishedProof
 
-SECONDS = 30
+SECONDS: float = 30
 """After this the solver gives up, and the lemma counts as not proved."""
 
 
 def for_all(premises: Sequence[z3.BoolRef], claim: z3.BoolRef, name: str = "the lemma") -> str:
     """Prove that ``premises`` imply ``claim`` for every value of the free variables.
 
-    The premises must be satisfiable (else they imply anything), and ``premises ∧ ¬claim`` unsatisfiable.
+    The premises must be satisfiable (else they imply anything), and ``premises ∧ ¬claim`` unsatisfiable. Returns
+    ``name``, as evidence.
 
     >>> x = z3.Int("x")
     >>> for_all([x > 1], x * x > x, "x² > x")
-    'x² > x: premises satisfiable, negation unsatisfiable'
+    'x² > x'
 
     Raises
     ------
@@ -33,25 +34,26 @@ def for_all(premises: Sequence[z3.BoolRef], claim: z3.BoolRef, name: str = "the 
     found = _decide([*premises, z3.Not(claim)], name)
     if found is not None:
         raise ProofFailure(f"{name} fails at {show(found)}")
-    return f"{name}: premises satisfiable, negation unsatisfiable"
+    return name
 
 
 def impossible(premises: Sequence[z3.BoolRef], name: str) -> str:
-    """Prove that no values satisfy ``premises``; they are what the lemma says cannot be."""
+    """Prove that no values satisfy ``premises``; they are what the lemma says cannot be. Returns ``name``."""
     found = _decide(premises, name)
     if found is not None:
         raise ProofFailure(f"{name}: possible after all, at {show(found)}")
-    return f"{name}: unsatisfiable"
+    return name
 
 
 def show(model: z3.ModelRef) -> str:
     """A model as ``a = 1, b = 2``, by name."""
-    return ", ".join(sorted(f"{entry.name()} = {model[entry]}" for entry in model.decls())) or "every value"
+    values = sorted(f"{entry.name()} = {' '.join(str(model[entry]).split())}" for entry in model.decls())
+    return ", ".join(values) or "every value"
 
 
 def _decide(formulas: Sequence[z3.BoolRef], name: str) -> z3.ModelRef | None:
     solver = z3.Solver()
-    solver.set("timeout", SECONDS * 1000)
+    solver.set("timeout", int(SECONDS * 1000))
     solver.add(*formulas)
     verdict = solver.check()
     if verdict == z3.unknown:

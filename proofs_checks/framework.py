@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from glmix_theory.complexity.quantity import weakest
+from glmix_theory.errors import GlmixError
 from glmix_theory.progress import track
 from glmix_theory.rendering import Table
 
@@ -30,7 +31,7 @@ FOLDER = Path(__file__).resolve().parent
 _NO_PROPOSITION = {"__init__", "framework"}
 
 
-class ProofFailure(Exception):  # noqa: N818 – the name is part of the interface
+class ProofFailure(GlmixError):  # noqa: N818 – the name is part of the interface
     """A step does not hold; the message shows the counterexample or the difference."""
 
 

@@ -181,7 +181,7 @@ def blocked(p: Reference, b: int) -> Reference:
 
 
 def read_later(p: Reference, width: int, start: int, stop: int) -> np.ndarray:
-    """For each ``s < width``: is it read in ``[start, stop)``?"""
+    """Whether each ``s < width`` is read in ``[start, stop)``."""
     found = set().union(*(p(t) for t in range(start, stop)))
     return np.array([s in found for s in range(width)], dtype=bool)
 

@@ -94,9 +94,7 @@ def cache_efficient() -> st.SearchStrategy[Drawn]:
     lists = increasing_lists(first=1)
     return st.one_of(
         lists.map(lambda f: Drawn(glm.CacheEfficient(f), brute_force.cache_efficient(f))),
-        formulas_from_one().map(
-            lambda f: Drawn(glm.CacheEfficient(f[0]), brute_force.cache_efficient(f[1]))
-        ),
+        formulas_from_one().map(lambda f: Drawn(glm.CacheEfficient(f[0]), brute_force.cache_efficient(f[1]))),
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import sympy
 
+from glmix_theory.analysis.law import Law
 from glmix_theory.complexity import Quantity, cache_size, horizon_cache_size, step_cost, total_cost
 from glmix_theory.errors import PatternError, UnknownNameError, check_length, nearest
-from glmix_theory.expressivity import depth, distance
+from glmix_theory.expressivity import congestion, depth, distance, state_rank
 from glmix_theory.mixers import Mixer
 from glmix_theory.rendering import Table, formula_text
 
@@ -22,9 +23,14 @@ QUANTITIES = {
     "cache_size": cache_size,
     "horizon_cache_size": horizon_cache_size,
     "distance": distance,
+    "congestion": congestion,
+    "state_rank": state_rank,
     "depth": depth,
 }
 """Every quantity a report holds, by attribute name."""
+
+SYMBOLIC = ("step_cost", "total_cost", "cache_size")
+"""Quantities of a mixer whose parameters are symbols; the others need positions."""
 
 TITLES = {name: name.replace("_", " ") for name in QUANTITIES} | {"horizon_cache_size": "cache, horizon n"}
 
@@ -33,8 +39,8 @@ TITLES = {name: name.replace("_", " ") for name in QUANTITIES} | {"horizon_cache
 class Report:
     """What a mixer costs and how far it carries; prints as a table, renders in Jupyter.
 
-    Attributes ``step_cost``, ``total_cost``, ``cache_size``, ``horizon_cache_size``, ``distance`` and
-    ``depth`` are :class:`~glmix_theory.Quantity` objects. Made by :func:`analyze`.
+    Attributes ``step_cost``, ``total_cost``, ``cache_size``, ``horizon_cache_size``, ``distance``,
+    ``congestion``, ``state_rank`` and ``depth`` are :class:`~glmix_theory.Quantity` objects. Made by :func:`analyze`.
     """
 
     mixer: Mixer
@@ -77,7 +83,12 @@ class Report:
             ]
             for quantity in self
         ]
-        return Table(columns, rows, title=self.mixer.name or repr(self.mixer))
+        return Table(columns, rows, title=self.mixer.name or repr(self.mixer), caption="" if self.mixer.free_symbols else str(self.law()))
+
+    def law(self) -> Law:
+        """How close the mixer comes to ``congestion × cache = n``, at the largest length shown (see ``Law``)."""
+        length = max(self.lengths, default=64)
+        return Law(length, self["congestion"].at(length), self["cache_size"].at(length))
 
     def explain(self, name: str | None = None) -> str:
         """The evidence of one quantity, or of all: the derivation, step by step."""
@@ -95,6 +106,10 @@ class Report:
             "name": self.mixer.name,
             "quantities": {quantity.name: quantity.to_dict(self.lengths) for quantity in self},
         }
+
+    def subs(self, *values: Any) -> Report:
+        """The report of the mixer with numbers in place of symbols: ``r.subs(w, 4)`` or ``r.subs({w: 4})``."""
+        return analyze(self.mixer.subs(*values), self.lengths)
 
     def to_json(self) -> str:
         """:meth:`to_dict` as indented JSON text."""
@@ -129,7 +144,7 @@ def analyze(mixer: Mixer, lengths: tuple[int, ...] = (64, 1024)) -> Report:
     -------
     Report
         ``r.step_cost``, ``r.total_cost``, ``r.cache_size``, ``r.horizon_cache_size``, ``r.distance``,
-        ``r.depth``.
+        ``r.congestion``, ``r.state_rank``, ``r.depth``.
 
     Raises
     ------
@@ -149,7 +164,8 @@ def analyze(mixer: Mixer, lengths: tuple[int, ...] = (64, 1024)) -> Report:
             f"glm.analyze(glm.Mixer(recurrent={mixer!r}))"
         )
     checked = tuple(check_length(length) for length in lengths)
-    return Report(mixer, {name: measure(mixer) for name, measure in QUANTITIES.items()}, checked)
+    chosen = SYMBOLIC if mixer.free_symbols else tuple(QUANTITIES)
+    return Report(mixer, {name: QUANTITIES[name](mixer) for name in chosen}, checked)
 
 
 def theta_text(quantity: Quantity) -> str:

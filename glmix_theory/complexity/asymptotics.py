@@ -43,7 +43,10 @@ def leading(expression: sympy.Expr) -> tuple[sympy.Expr | None, sympy.Expr] | No
     >>> leading(2 ** sympy.ceiling(sympy.log(n, 2)))
     (None, n)
     """
-    low, high = (_leading_smooth(_smooth(sympy.sympify(expression), end)) for end in (0, 1))
+    try:
+        low, high = (_leading_smooth(_smooth(sympy.sympify(expression), end)) for end in (0, 1))
+    except (NotImplementedError, ValueError, TypeError):  # sympy finds no limit
+        return None
     if low is None or high is None or low[1] != high[1]:
         return None
     return (low[0] if sympy.simplify(low[0] - high[0]) == 0 else None), low[1]

@@ -7,10 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import sympy
 
-from glmix_theory.complexity.asymptotics import theta, theta_evidence
-from glmix_theory.complexity.degree import DegreeLaw, degree_law
-from glmix_theory.complexity.quantity import Bounds, Quantity, Value, counted_range, weakest
+from glmix_theory.complexity.degree import degree_law
+from glmix_theory.complexity.laws import Law, linear_law, sum_of_laws
+from glmix_theory.complexity.quantity import Quantity, Value, counted_range, weakest
+from glmix_theory.complexity.quasi_linear import QuasiLinear
+from glmix_theory.complexity.symbolic import symbolic_quantity
 from glmix_theory.mixers import Mixer
+from glmix_theory.patterns.growth import Growth
 
 COUNTED_TO = 256
 """Lengths enumerated up front for quantities without a law."""
@@ -19,28 +22,21 @@ COUNTED_TO = 256
 def step_cost(mixer: Mixer) -> Quantity:
     """Largest number of terms of any step ``t < n`` (direct + recurrent + readout).
 
-    Claim: for parts with non-decreasing in-degrees the maxima add; otherwise every step is counted.
+    Claim: in-degrees of the parts add step by step; the rule that bounds or closes the maximum of the sum is
+    in the evidence.
 
     >>> import glmix_theory as glm
     >>> step_cost(glm.Mixer(direct=glm.Dense())).expr
     n
     """
+    if mixer.free_symbols:
+        return symbolic_quantity(mixer, "step_cost", step_cost)
     laws = _laws(mixer)
     unit = "terms per step"
     if laws is None:
         return _counted(mixer, "step_cost", lambda degrees: int(degrees.max(initial=0)), unit)
-    aligned = all(law.monotone for law in laws.values())
-
-    def evaluate(length: int) -> Value:
-        total = _add([law.largest(length) for law in laws.values()])
-        if aligned or isinstance(total, Bounds):
-            return total
-        return int(_degrees(mixer, length).max())  # the parts may peak at different steps
-
-    expr = _sum_of([law.largest_expr for law in laws.values()]) if aligned else None
-    scale = _sum_of([law.largest_scale for law in laws.values()])
-    rule = "step cost = largest sum of in-degrees over the parts"
-    return _derived("step_cost", evaluate, expr, scale, laws, unit, rule)
+    total, rule = summed(laws)
+    return derived("step_cost", total.peak, total.peak_expr, total.growth, laws, rule, unit)
 
 
 def total_cost(mixer: Mixer) -> Quantity:
@@ -50,60 +46,58 @@ def total_cost(mixer: Mixer) -> Quantity:
     >>> total_cost(glm.Mixer(direct=glm.Dense())).expr
     n**2/2 + n/2
     """
+    if mixer.free_symbols:
+        return symbolic_quantity(mixer, "total_cost", total_cost)
     laws = _laws(mixer)
     unit = "terms"
     if laws is None:
         return _counted(mixer, "total_cost", lambda degrees: int(degrees.sum()), unit)
-
-    def evaluate(length: int) -> Value:
-        return _add([law.total(length) for law in laws.values()])
-
-    expr = _sum_of([law.total_expr for law in laws.values()])
-    scale = _sum_of([law.total_scale for law in laws.values()])
-    rule = "total cost = sum of in-degrees over steps and parts"
-    return _derived("total_cost", evaluate, expr, scale, laws, unit, rule)
+    total, _ = summed(laws)
+    rule = "sums over steps and parts add"
+    return derived("total_cost", total.prefix, total.prefix_expr, total.prefix_growth, laws, rule, unit)
 
 
-def _laws(mixer: Mixer) -> dict[str, DegreeLaw] | None:
-    laws = {part: degree_law(pattern) for part, pattern in mixer.parts.items()}
-    if any(law is None for law in laws.values()):
-        return None
-    return {part: law for part, law in laws.items() if law is not None}
+def summed(laws: dict[str, Law]) -> tuple[Law, str]:
+    """The law of all parts together and the rule used; no parts count 0."""
+    if not laws:
+        nothing = linear_law(QuasiLinear((0,), (0,)), ("no part reads anything",))
+        assert nothing is not None
+        return nothing, "nothing is read"
+    return sum_of_laws(list(laws.values()))
 
 
-def _add(values: list[Value]) -> Value:
-    """Sum of exact values and bounds."""
-    if any(isinstance(value, Bounds) for value in values):
-        pairs = [value if isinstance(value, Bounds) else Bounds(value, value) for value in values]
-        return Bounds(sum(pair.lower for pair in pairs), sum(pair.upper for pair in pairs))
-    return sum(values)
-
-
-def _sum_of(terms: list[sympy.Expr | None]) -> sympy.Expr | None:
-    """Sum of expressions, ``None`` if one is missing."""
-    known = [term for term in terms if term is not None]
-    return sympy.expand(sympy.Add(*known)) if len(known) == len(terms) else None
-
-
-def _derived(
+def derived(
     name: str,
     evaluate: Callable[[int], Value],
     expr: sympy.Expr | None,
-    scale: sympy.Expr | None,
-    laws: dict[str, DegreeLaw],
-    unit: str,
+    growth: Growth | None,
+    laws: dict[str, Law],
     rule: str,
+    unit: str,
+    notes: tuple[str, ...] = (),
 ) -> Quantity:
-    theta_class = None if scale is None else theta(scale)
+    """A quantity from laws: the closed form, the Θ class with its constant, the weakest status, the derivation."""
     evidence = [f"{part}: {step}" for part, law in laws.items() for step in law.evidence]
-    evidence.append(rule + (f" = {expr}" if expr is not None else ""))
-    if theta_class is not None:
-        evidence.append(theta_evidence(theta_class))
-    closed = expr is not None or theta_class is not None
-    status = weakest("proved" if closed else "checked", *(law.status for law in laws.values()))
-    if not closed:
+    title = name.replace("_", " ")
+    evidence.append(f"{title}: {rule}" + (f" = {expr}" if expr is not None else ""))
+    scale = None if growth is None else growth.scale
+    constant = None if growth is None or scale == 0 else growth.constant
+    if constant is not None:
+        evidence.append(f"leading term {constant * scale}: growth of the parts, composed")
+    elif scale not in (None, 0):
+        evidence.append(f"Θ({scale}): growth of the parts, composed; no single leading constant is claimed")
+    status = weakest("proved", *(law.status for law in laws.values()))
+    status = weakest(status, "cited") if notes else status
+    if expr is None and scale is None:
+        status = weakest(status, "checked")
         evidence.append(counted_range([evaluate(length) for length in range(1, COUNTED_TO + 1)]))
-    return Quantity(name, evaluate, expr, theta_class, status, tuple(evidence), unit)
+    return Quantity(name, evaluate, expr, scale, status, (*evidence, *notes), unit, constant)
+
+
+def _laws(mixer: Mixer) -> dict[str, Law] | None:
+    laws = {part: degree_law(pattern) for part, pattern in mixer.parts.items()}
+    known = {part: law for part, law in laws.items() if law is not None}
+    return known if len(known) == len(laws) else None
 
 
 def _degrees(mixer: Mixer, length: int) -> np.ndarray:

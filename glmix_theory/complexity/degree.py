@@ -1,174 +1,321 @@
-"""How many positions each step reads: the law of one pattern, closed where a proof is known.
+"""How many positions each step reads: the law of one pattern, from the facts its family states.
 
-Families state their facts through ``lag_set`` (translation-invariant ones) or as the cache-efficient
-closed form; everything else is counted, and says so.
+Rules are tried in order; each needs one fact of the pattern (see :class:`~glmix_theory.patterns.Pattern`). A
+pattern without any is counted, and says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
+import numpy as np
 import sympy
 
-from glmix_theory.complexity.quantity import Bounds, Value
-from glmix_theory.notation import k, n
+from glmix_theory.complexity.bit_counts import bits_law
+from glmix_theory.complexity.laws import (
+    LISTED_AT_MOST,
+    Law,
+    degree_sequence,
+    delayed_expr,
+    ends,
+    linear_law,
+    monotone_law,
+)
+from glmix_theory.complexity.quantity import Bounds, Value, weakest
+from glmix_theory.complexity.quasi_linear import QuasiLinear
+from glmix_theory.complexity.slot_degree import cache_efficient_degrees
+from glmix_theory.notation import n
 from glmix_theory.patterns import CacheEfficient, Pattern
-from glmix_theory.patterns.index_functions import COUNT, prove_positive
+from glmix_theory.patterns.algebra import Union
+from glmix_theory.patterns.growth import Growth, constant_growth
+from glmix_theory.patterns.periodicity import Periodicity
+from glmix_theory.patterns.unary import Blocked, Shift, Strict
 
-_EXACT_WORK = 1 << 25
-"""Pairs enumerated at most before a proved two-sided bound is returned instead of an exact count."""
 
+def degree_law(pattern: Pattern) -> Law | None:
+    """The law of a pattern's in-degrees, or ``None`` where none is known and they must be counted.
 
-@dataclass(frozen=True)
-class DegreeLaw:
-    """In-degrees of one pattern, as functions of the length.
-
-    ``largest(n)`` is the largest in-degree of steps ``t < n``, ``total(n)`` their sum, both exact or
-    :class:`Bounds`; the lower bound of ``largest`` is reached at step ``n-1``. ``monotone`` says the
-    in-degree never decreases, so that maxima of several parts add up. ``largest_expr`` and
-    ``total_expr`` hold for every ``n ≥ 1``; the ``*_scale`` expressions have the same Θ class as the
-    exact values, also where those have no closed form.
+    >>> import glmix_theory as glm
+    >>> degree_law(glm.Window(16) | glm.GlobalTokens(4)).peak_expr
+    Min(20, n)
     """
-
-    largest: Callable[[int], Value]
-    total: Callable[[int], Value]
-    monotone: bool
-    largest_expr: sympy.Expr | None
-    total_expr: sympy.Expr | None
-    largest_scale: sympy.Expr | None
-    total_scale: sympy.Expr | None
-    status: str
-    evidence: tuple[str, ...]
-
-
-def degree_law(pattern: Pattern) -> DegreeLaw | None:
-    """The law of a pattern, or ``None`` where none is known and in-degrees must be counted."""
     if isinstance(pattern, CacheEfficient):
-        return _cache_efficient_law(pattern)
-    lags = pattern.lag_set
-    if lags is None:
-        return None
-    count = lags.count_expr
-    lag_sum = lags.sum_expr
-    total = None if count is None or lag_sum is None else sympy.expand(n * count - lag_sum)
-    # Lags that no index of a known bound lists are only known as far as they are enumerated.
-    known = lags.proved and lags.largest is not None
+        return cache_efficient_degrees(pattern)
+    if pattern.lags_and_globals is not None:
+        lags_law = _lags_law(pattern)
+        lags, g = pattern.lags_and_globals
+        plain = lags_law.prefix_expr is not None and (g == 0 or lags.window is not None)
+        if plain or pattern.periodicity is None:
+            return lags_law
+        return _periodic_law(pattern, pattern.periodicity) or lags_law
+    if pattern.tree_parts is not None:
+        return _tree_law(pattern, pattern.tree_parts)
+    if pattern.degree_levels is not None:
+        levels = pattern.degree_levels
+        reason = f"{pattern!r} reads {levels[-1]} positions at every step t ≥ {len(levels) - 1}"
+        return linear_law(QuasiLinear(levels, (0,)), (reason,))
+    if pattern.periodicity is not None:
+        law = _periodic_law(pattern, pattern.periodicity)
+        if law is not None:
+            return law
+    if isinstance(pattern, Strict):
+        return degree_law(pattern.base) if pattern.base.off_diagonal else _strict_law(pattern)
+    if isinstance(pattern, Shift):
+        return _shifted_law(pattern)
+    if isinstance(pattern, Blocked):
+        return _blocked_law(pattern)
+    return _union_law(pattern) if isinstance(pattern, Union) else None
+
+
+def _lags_law(pattern: Pattern) -> Law:
+    """Lags of a set, and the first ``g`` positions: ``d(t) = min(t+1, g) + #{lags ≤ t - g}``."""
+    assert pattern.lags_and_globals is not None
+    lags, g = pattern.lags_and_globals
+    count, lag_sum = lags.counting_expr, lags.summing_expr
     name = repr(pattern)
-    return DegreeLaw(
-        largest=lambda length: lags.count(length - 1),
-        total=lambda length: length * lags.count(length - 1) - lags.sum(length - 1),
-        monotone=True,
-        largest_expr=count,
-        total_expr=total,
-        largest_scale=count,
-        total_scale=total,
-        status="proved" if known else "checked",
-        evidence=(
-            f"{name} is translation-invariant: {lags.reason}",
-            "step t reads one position for each lag ≤ t, so in-degrees never decrease and the largest "
-            "below n is #{lags < n}" + (f" = {count}" if count is not None else " (counted exactly)"),
+    # Lags that no index of a known bound lists are only known as far as they are enumerated.
+    status = "proved" if lags.proved and lags.largest is not None else "checked"
+
+    def at(t: int) -> int:
+        return min(t + 1, g) + lags.count(t - g)
+
+    def prefix(length: int) -> int:
+        rest = max(length - g, 0)
+        head = min(length, g)
+        return head * (head + 1) // 2 + g * rest + rest * lags.count(rest - 1) - lags.sum(rest - 1)
+
+    total = None if count is None or lag_sum is None else sympy.expand(n * count - lag_sum)
+    peak_expr, prefix_expr = count, total
+    reason = f"{name} is translation-invariant: {lags.reason}"
+    if g:
+        window = sympy.Min(n, g + lags.window) if lags.window is not None else None
+        late = delayed_expr(count, g)
+        head = sympy.Min(n, g)
+        peak_expr = window if window is not None else (None if late is None else head + late)
+        prefix_expr = (
+            None
+            if total is None
+            else sympy.Piecewise(
+                (n * (n + 1) / 2, n <= g),
+                (sympy.expand(g * n - sympy.Rational(g * (g - 1), 2)) + total.subs(n, n - g), True),
+            )
+        )
+        reason = (
+            f"{name} reads the first {g} positions, and by lag the positions from {g} on ({lags.reason}): "
+            f"step t reads min(t+1, {g}) + #{{lags ≤ t - {g}}} positions"
+        )
+    growth = lags.growth
+    if growth is not None and g:
+        growth = growth + constant_growth(g)
+    return monotone_law(
+        at,
+        prefix,
+        pattern.in_degrees,
+        peak_expr,
+        prefix_expr,
+        growth,
+        status,
+        (
+            reason,
+            "in-degrees never decrease, so the largest below n is that of step n-1"
+            + (f" = {peak_expr}" if peak_expr is not None else " (counted exactly)"),
             "a lag l < n occurs at the steps t = l … n-1, that is n - l times; the total is Σ (n - l)"
-            + (f" = {total}" if total is not None else " (summed exactly)"),
+            + (f" = {prefix_expr}" if prefix_expr is not None else " (summed exactly)"),
         ),
+        degree_sequence(pattern, pattern.periodicity),
     )
 
 
-def _cache_efficient_law(pattern: CacheEfficient) -> DegreeLaw:
-    f = pattern.function
-    count = f.count_expr
-    sums = f.prefix_sum_expr
-    total_expr = None if count is None or sums is None else sympy.expand(n * count - sums.subs(COUNT, count))
-    disjoint = disjoint_slots(pattern)
-    if disjoint is not None:
-        return DegreeLaw(
-            largest=lambda length: f.count(length - 1),
-            total=lambda length: length * f.count(length - 1) - f.prefix_sum(f.count(length - 1)),
-            monotone=True,
-            largest_expr=count,
-            total_expr=total_expr,
-            largest_scale=count,
-            total_scale=total_expr,
-            status=f.status,
-            evidence=(
-                "THEORY proposition 7: S_i = { a_k ⌈(i - f(k))/a_k⌉ : f(k) < i } with i = t + 1",
-                f.evidence,
-                disjoint,
-                "slot k reads at a lag in (f(k) - a_k, f(k)] = (f(k-1), f(k)] (proposition 8): no two slots "
-                "coincide, so |S_i| = #{k : f(k) < i}" + (f" = {count} at i = n" if count is not None else ""),
-            ),
-        )
-    ratio, reasons = bounded_overlap(pattern)
-
-    def largest(length: int) -> Value:
-        upper = f.count(length - 1)
-        if length * max(upper, 1) <= _EXACT_WORK:
-            return int(pattern.in_degrees(length).max())
-        return Bounds(-(-upper // ratio) if ratio else 1, upper)
-
-    def total(length: int) -> Value:
-        number = f.count(length - 1)
-        if length * max(number, 1) <= _EXACT_WORK:
-            return int(pattern.in_degrees(length).sum())
-        upper = length * number - f.prefix_sum(number)
-        return Bounds(-(-upper // ratio) if ratio else length - 1, upper)
-
-    return DegreeLaw(
-        largest=largest,
-        total=total,
-        monotone=False,
-        largest_expr=None,
-        total_expr=None,
-        largest_scale=count if ratio else None,
-        total_scale=total_expr if ratio else None,
-        status=f.status if ratio else "checked",
-        evidence=(
-            "THEORY proposition 7: S_i = { a_k ⌈(i - f(k))/a_k⌉ : f(k) < i } with i = t + 1; slots may "
-            "coincide, so values are evaluated from this formula and |S_i| ≤ #{k : f(k) < i}",
-            f.evidence,
-            *reasons,
-        ),
-    )
-
-
-def disjoint_slots(pattern: CacheEfficient) -> str | None:
-    """A proof that ``a_k = f(k) - f(k-1)`` for every ``k ≥ 1``, or ``None``.
-
-    Each gap must divide the next; then by induction ``a_{k+1} = a_k ⌈gap_{k+1}/a_k⌉ = gap_{k+1}``.
-    """
-    f = pattern.function
-    if f.length is not None:
-        exact = pattern.slots_disjoint_until(f.length)
-        return f"a_k = f(k) - f(k-1) for each of the {f.length} slots, one by one" if exact else None
-    if f.expr is None or f.status != "proved":
+def _periodic_law(pattern: Pattern, periodicity: Periodicity) -> Law | None:
+    sequence = degree_sequence(pattern, periodicity)
+    if sequence is None:
         return None
-    ratio = sympy.simplify(f.gap.subs(k, k + 1) / f.gap)
-    if ratio.is_integer and ratio.is_positive:
-        return (
-            f"(f(k+2) - f(k+1)) / (f(k+1) - f(k)) = {ratio} is an integer for every k ≥ 0, so by induction "
-            "a_k = f(k) - f(k-1) for every k ≥ 1"
-        )
-    return None
+    settled, period = periodicity.settled, periodicity.period
+    gains = "0" if not any(sequence.slopes) else f"c_(t mod {sequence.period}) with c = {list(sequence.slopes)[:12]}"
+    return linear_law(
+        sequence,
+        (
+            f"{pattern!r} repeats: {periodicity}, composed from its parts",
+            f"so in-degrees satisfy d(t+{period}) = d(t) + const for t ≥ {settled}, and the values at "
+            f"t < {settled + 2 * period} fix them all: d(t+{sequence.period}) - d(t) = {gains} for t ≥ "
+            f"{sequence.threshold}",
+        ),
+    )
 
 
-def bounded_overlap(pattern: CacheEfficient) -> tuple[int | None, tuple[str, ...]]:
-    """``(3, proof)`` when at least every third slot is distinct, so ``|S_i| ≥ #{k : f(k) < i}/3``.
+def _tree_law(pattern: Pattern, parts: frozenset[str]) -> Law:
+    counts: dict[str, tuple[int, int, int, str]] = {
+        "children": (1, 0, 0, "i has one child i - 2^j for each 2^j < lowbit(i): v(i) of them, the exponent of 2 in i"),
+        "ancestors": (
+            0,
+            1,
+            -1,
+            "removing the lowest bit of i until 0 visits s(i) numbers, the bits of i; s(i) - 1 beyond i",
+        ),
+        "self": (0, 0, 1, "step t reads itself"),
+    }
+    chosen = [counts[part] for part in sorted(parts)]
+    exponent = sum(entry[0] for entry in chosen)
+    ones = sum(entry[1] for entry in chosen)
+    constant = sum(entry[2] for entry in chosen)
+    reasons = tuple(entry[3] for entry in chosen)
+    disjoint = (
+        "children lie in (i - lowbit(i), i), ancestors at or below i - lowbit(i): no pair belongs to two of these"
+    )
+    return bits_law(exponent, ones, constant, (f"{pattern!r}, with i = t + 1: " + "; ".join(reasons), disjoint))
 
-    With gaps ``g_k = f(k) - f(k-1)`` that never decrease, ``a_k < 2 g_k`` by induction; where also
-    ``g_{k-1} + g_{k-2} ≥ g_k - 1``, slot ``k`` reads nearer than ``f(k) - a_k ≥ f(k-3)``, so slots
-    0, 3, 6, … never coincide.
-    """
-    f = pattern.function
-    if f.expr is None or f.status != "proved":
-        return None, ()
-    gap = f.gap  # g_{k+1}
-    rising = prove_positive(gap.subs(k, k + 1) - gap + 1, 16, "g_(k+2) - g_(k+1) + 1")
-    spread = prove_positive(gap.subs(k, k + 1) + gap - gap.subs(k, k + 2) + 2, 16, "g_(k+2) + g_(k+1) - g_(k+3) + 2")
-    if rising is None or spread is None:
-        return None, ()
-    return 3, (
-        f"gaps g_k = f(k) - f(k-1) never decrease ({rising}); then a_k < 2 g_k: a_k = a_(k-1) ⌈g_k/a_(k-1)⌉ is "
-        "a_(k-1) < 2 g_(k-1) ≤ 2 g_k, or below g_k + a_(k-1) ≤ 2 g_k",
-        f"g_(k-1) + g_(k-2) ≥ g_k - 1 for k ≥ 3 ({spread}); so f(k) - a_k ≥ f(k) - 2 g_k + 1 ≥ f(k-3), and slots "
-        "0, 3, 6, … never coincide: #{k : f(k) < i}/3 ≤ |S_i| ≤ #{k : f(k) < i}",
+
+def _strict_law(pattern: Strict) -> Law | None:
+    """Lags and globals without the diagonal: one less at every step if lag 0 occurs, else at steps ``t < g``."""
+    law, facts = degree_law(pattern.base), pattern.base.lags_and_globals
+    if law is None or law.at is None or facts is None:
+        return None
+    lags, g = facts
+    always, at = 0 in lags, law.at
+
+    def lost(length: int) -> int:
+        return length if always else min(length, g)
+
+    def degree(t: int) -> int:
+        return at(t) - (1 if always or t < g else 0)
+
+    peak_expr = law.peak_expr
+    if peak_expr is not None:
+        peak_expr = peak_expr - 1 if always else sympy.Piecewise((n - 1, n <= g), (peak_expr, True))
+    return replace(
+        law,
+        listed=pattern.in_degrees,
+        at=degree,
+        peak=lambda length: degree(length - 1),
+        prefix=lambda length: law.prefix(length) - lost(length),
+        peak_expr=peak_expr,
+        prefix_expr=None if law.prefix_expr is None else law.prefix_expr - (n if always else sympy.Min(n, g)),
+        linear=None,
+        evidence=(*law.evidence, "without the diagonal: one less at " + ("every step" if always else f"steps t < {g}")),
+    )
+
+
+def _shifted_law(pattern: Shift) -> Law | None:
+    law, m = degree_law(pattern.base), pattern.m
+    if law is None:
+        return None
+    return Law(
+        listed=pattern.in_degrees,
+        peak=lambda length: law.peak(length - m) if length > m else 0,
+        prefix=lambda length: law.prefix(length - m) if length > m else 0,
+        at=None if law.at is None else lambda t: law.at(t - m) if t >= m else 0,  # type: ignore[misc]
+        peak_expr=delayed_expr(law.peak_expr, m),
+        prefix_expr=delayed_expr(law.prefix_expr, m),
+        growth=law.growth,
+        prefix_growth=law.prefix_growth,
+        monotone=law.monotone,
+        linear=None if law.linear is None else law.linear.delayed(m),
+        status=law.status,
+        evidence=(*law.evidence, f"shifted: step t reads as many positions as step t - {m} did, none before"),
+    )
+
+
+def _blocked_law(pattern: Blocked) -> Law | None:
+    """A step in block ``T`` reads ``b d(T)`` positions, less those of its own block that lie ahead of it."""
+    law, b = degree_law(pattern.base), pattern.b
+    if law is None or law.at is None:
+        return None
+    lags = pattern.base.lag_set
+    own = lags is not None and 0 in lags  # every block reads itself
+    if not (own and law.monotone) and not pattern.base.off_diagonal:
+        return None
+    inner = law.at
+    full, rest = sympy.floor(n / b), sympy.Mod(n, b)
+    last = None if not law.monotone or law.peak_expr is None else law.peak_expr.subs(n, full + 1)
+    prefix_expr = None
+    if law.prefix_expr is not None and last is not None:
+        whole = sympy.Piecewise((0, n < b), (law.prefix_expr.subs(n, full), True))
+        ahead = full * b * (b - 1) / 2 + rest * (b - 1) - rest * (rest - 1) / 2 if own else 0
+        prefix_expr = b * b * whole + b * rest * last - ahead
+    peak_expr = None
+    if law.peak_expr is not None and not own:
+        peak_expr = b * law.peak_expr.subs(n, sympy.ceiling(n / b))
+
+    def ahead_of(t: int) -> int:
+        return b - 1 - t % b if own else 0
+
+    def prefix(length: int) -> Value:
+        whole, part = divmod(length, b)
+        lower, upper = ends(law.prefix(whole)) if whole else (0, 0)
+        tail = b * part * inner(whole) if part else 0
+        tail -= whole * b * (b - 1) // 2 + part * (b - 1) - part * (part - 1) // 2 if own else 0
+        return b * b * lower + tail if lower == upper else Bounds(b * b * lower + tail, b * b * upper + tail)
+
+    def peak(length: int) -> Value:
+        if own:  # the last step, or the last step of the block before
+            block = (length - 1) // b
+            return max(b * inner(block) - ahead_of(length - 1), b * inner(block - 1) if block else 0)
+        lower, upper = ends(law.peak(-(-length // b)))
+        return b * lower if lower == upper else Bounds(b * lower, b * upper)
+
+    return Law(
+        listed=pattern.in_degrees,
+        peak=peak,
+        prefix=prefix,
+        at=lambda t: b * inner(t // b) - ahead_of(t),
+        peak_expr=peak_expr,
+        prefix_expr=prefix_expr,
+        growth=None if law.growth is None else law.growth.stretched(b).times(sympy.Integer(b)),
+        prefix_growth=None if law.prefix_growth is None else law.prefix_growth.stretched(b).times(sympy.Integer(b * b)),
+        monotone=law.monotone and not own,
+        status=law.status,
+        evidence=(
+            *law.evidence,
+            f"lifted to blocks of {b}: a step of block T reads {b} positions for each block T reads"
+            + (", less the positions of its own block that lie ahead" if own else ", its own block not among them"),
+        ),
+    )
+
+
+def _union_law(pattern: Union) -> Law | None:
+    """Bounds from the parts: a union has at least the larger and at most the sum of the in-degrees."""
+    left, right = (degree_law(part) for part in pattern.parts)
+    if left is None or right is None:
+        return None
+    return bounded_by_parts(pattern.in_degrees, left, right, repr(pattern))
+
+
+def bounded_by_parts(listed: Callable[[int], np.ndarray], left: Law, right: Law, name: str) -> Law:
+    """The law of counts between the larger of two and their sum: exact by listing, else bounds; Θ is proved."""
+
+    def between(values: tuple[Value, Value]) -> Value:
+        (low, high), (other_low, other_high) = (ends(value) for value in values)
+        lower, upper = max(low, other_low), high + other_high
+        return lower if lower == upper else Bounds(lower, upper)
+
+    def peak(length: int) -> Value:
+        if length <= LISTED_AT_MOST:
+            return int(listed(length).max())
+        return between((left.peak(length), right.peak(length)))
+
+    def prefix(length: int) -> Value:
+        if length <= LISTED_AT_MOST:
+            return int(listed(length).sum())
+        return between((left.prefix(length), right.prefix(length)))
+
+    def joined(first: Growth | None, second: Growth | None) -> Growth | None:
+        if first is None or second is None:
+            return None
+        both = first + second
+        return both if first.order != second.order or 0 in (first.constant, second.constant) else both.but(None)
+
+    return Law(
+        listed=listed,
+        peak=peak,
+        prefix=prefix,
+        growth=joined(left.growth, right.growth),
+        prefix_growth=joined(left.prefix_growth, right.prefix_growth),
+        status=weakest(left.status, right.status),
+        evidence=(
+            *left.evidence,
+            *right.evidence,
+            f"{name}: at least the larger of the two counts and at most their sum, so the Θ class is that of the "
+            f"larger; exact by listing every step for n ≤ {LISTED_AT_MOST}, two-sided bounds beyond",
+        ),
     )

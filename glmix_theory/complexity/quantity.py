@@ -60,6 +60,10 @@ class Quantity:
         The derivation: steps, sources, ranges.
     unit : str
         What one unit counts.
+    again : callable, optional
+        Where parameters are symbols: makes the quantity again with numbers in their place.
+    leading : sympy expression, optional
+        The limit of the quantity divided by ``theta``, where it exists and is proved.
 
     Examples
     --------
@@ -76,6 +80,8 @@ class Quantity:
     status: str = "checked"
     evidence: tuple[str, ...] = ()
     unit: str = ""
+    leading: sympy.Expr | None = None
+    again: Callable[..., Quantity] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -87,6 +93,24 @@ class Quantity:
         Raises :class:`~glmix_theory.errors.LengthError` for anything but an int ≥ 1.
         """
         return self.evaluate(check_length(n))
+
+    def subs(self, *values: Any) -> Quantity:
+        """The quantity with numbers in place of symbolic parameters; itself where it has none.
+
+        >>> import sympy, glmix_theory as glm
+        >>> w = sympy.Symbol("w", integer=True, positive=True)
+        >>> cost = glm.complexity.step_cost(glm.Mixer(glm.Window(w)))
+        >>> cost.expr, cost.subs(w, 4).expr, cost.subs(w, 4).at(3)
+        (Min(n, w), Min(4, n), 3)
+        """
+        return self if self.again is None else self.again(*values)
+
+    @property
+    def latex(self) -> str:
+        """The closed form in LaTeX, or the Θ class, or an empty text."""
+        if self.expr is not None:
+            return sympy.latex(self.expr)
+        return "" if self.theta is None else rf"\Theta\left({sympy.latex(self.theta)}\right)"
 
     def __str__(self) -> str:
         parts = [f"Θ({self.theta})" if self.theta not in (None, sympy.oo) else ""]
@@ -100,6 +124,7 @@ class Quantity:
             "unit": self.unit,
             "expr": None if self.expr is None else str(self.expr),
             "theta": None if self.theta is None else str(self.theta),
+            "leading": None if self.leading is None else str(self.leading),
             "status": self.status,
             "evidence": list(self.evidence),
             "values": {str(length): plain(self.at(length)) for length in lengths},
@@ -132,6 +157,8 @@ def plain(value: Value) -> Any:
     """
     if isinstance(value, Bounds):
         return {"lower": plain(value.lower), "upper": plain(value.upper)}
+    if isinstance(value, sympy.Expr) and value.free_symbols:
+        return str(value)
     if value in (sympy.oo, math.inf):
         return "oo"
     return int(value)

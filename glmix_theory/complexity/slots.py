@@ -96,6 +96,7 @@ class SlotPlan:
 
     def occupied(self, t: int) -> dict[int, tuple[str, int]]:
         """Slot → (``"input"`` or ``"output"``, position) of every row live after step ``t``."""
+        t = check_length(t, "t", 0)
         self._extend(t + 1)
         live = {}
         for part, name in (("in", "input"), ("out", "output")):

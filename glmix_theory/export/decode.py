@@ -61,7 +61,7 @@ class Cache:
         self.terms = Terms(0, 0, 0)
         """Terms applied by the latest step."""
         self._occupied: set[int] = set()
-        self._storage = torch.zeros(2, self._needed(0), *shape, dtype=dtype, device=device)
+        self._storage = torch.zeros(2, self._planned(0, self.horizon), *shape, dtype=dtype, device=device)
 
     # --- what it holds ----------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Cache:
         if missing:
             raise CacheError(f"the state lacks {', '.join(sorted(missing))}; give what state() returned")
         storage, position, horizon = state["storage"], int(state["position"]), int(state["horizon"])
-        needed = (2, self._needed(position, horizon), storage.shape[2], *self._storage.shape[3:])
+        needed = (2, self._planned(position, horizon), storage.shape[2], *self._storage.shape[3:])
         if tuple(storage.shape) != needed:
             raise CacheError(
                 f"the saved rows have shape {tuple(storage.shape)}; this layer at position {position} needs {needed}"
@@ -150,7 +150,7 @@ class Cache:
         live = self._plan.occupied(n - 1)
         self.position = n
         self._occupied = set(live)
-        self._grow()
+        self._allocate(self._planned(n, self.horizon))
         for name, values in (("input", inputs), ("output", outputs)):
             slots = [slot for slot, (part, _) in live.items() if part == name]
             if slots:
@@ -174,45 +174,51 @@ class Cache:
         """
         step = self._plan.step(self.position)
         given, work = v.dtype, working_dtype(self.dtype)
-        q, k, v = q.to(work) * q.shape[-1] ** -0.5, k.to(work), v.to(work)
+        queries, own_key, own_value = q.to(work) * q.shape[-1] ** -0.5, k.to(work), v.to(work)
         with torch.autocast(self.device.type, enabled=False):
-            direct, recurrent = self._read(step.direct_slots, k, v), self._read(step.recurrent_slots, k, v)
-            y = _attended(q, torch.cat([direct, recurrent], dim=1))
-            z, readout = y, direct[:, :0]
+            direct = self._read(step.direct_slots, own_key, own_value)
+            recurrent = self._read(step.recurrent_slots, own_key, own_value)
+            y = _attended(queries, direct + recurrent)
+            z, readout = y, []
             if step.readout_slots is not None:
-                readout = self._read(step.readout_slots, k, y)
-                z = _attended(q, readout)
+                readout = self._read(step.readout_slots, own_key, y)
+                z = _attended(queries, readout)
         self._write(step, k, v, y)
-        self.terms = Terms(direct.shape[1], recurrent.shape[1], readout.shape[1])
+        self.terms = Terms(*(sum(rows.shape[1] for rows in part) for part in (direct, recurrent, readout)))
         return z.to(given)
 
-    def _read(self, slots: np.ndarray, own_key: torch.Tensor, own_value: torch.Tensor) -> torch.Tensor:
-        """Keys and values ``(2, sources, batch, heads, d)`` of the slots, the own row last where named."""
-        stored = torch.from_numpy(slots[slots != NO_SLOT]).to(self.device)
-        rows = self._storage.index_select(1, stored).to(own_key.dtype)
-        if len(stored) == len(slots):
-            return rows
-        return torch.cat([rows, torch.stack([own_key, own_value]).unsqueeze(1)], dim=1)
+    def _read(self, slots: np.ndarray, own_key: torch.Tensor, own_value: torch.Tensor) -> list[torch.Tensor]:
+        """Keys and values ``(2, sources, batch, heads, d)``: the stored ones, and the own row where named."""
+        stored, pieces = slots[slots != NO_SLOT], []
+        if len(stored):
+            if (np.diff(stored) == 1).all():  # a range needs no copy
+                rows = self._storage[:, stored[0] : stored[-1] + 1]
+            else:
+                rows = self._storage.index_select(1, torch.from_numpy(stored).to(self.device))
+            pieces.append(rows.to(own_key.dtype))
+        if len(stored) < len(slots):
+            pieces.append(torch.stack([own_key, own_value]).unsqueeze(1))
+        return pieces
 
     def _write(self, step: Step, k: torch.Tensor, v: torch.Tensor, y: torch.Tensor) -> None:
         self._occupied.difference_update(step.freed)
         self.position += 1
-        self._grow()
+        self._allocate(step.held)  # the largest so far is what the plan's peak is
         for slot, row in ((step.input_slot, v), (step.output_slot, y)):
             if slot != NO_SLOT:
                 self._storage[0, slot] = k
                 self._storage[1, slot] = row
                 self._occupied.add(slot)
 
-    def _needed(self, position: int, horizon: int | None = None) -> int:
-        length = max(position, self.horizon if horizon is None else horizon)
+    def _planned(self, position: int, horizon: int) -> int:
+        length = max(position, horizon)
         return self._plan.peak(length) if length else 0
 
-    def _grow(self) -> None:
-        more = self._needed(self.position) - self.rows
-        if more > 0:
+    def _allocate(self, rows: int) -> None:
+        if rows > self.rows:
             _, _, *shape = self._storage.shape
-            self._storage = torch.cat([self._storage, self._storage.new_zeros(2, more, *shape)], dim=1)
+            more = self._storage.new_zeros(2, rows - self.rows, *shape)
+            self._storage = torch.cat([self._storage, more], dim=1)
 
     def __repr__(self) -> str:
         return (
@@ -224,10 +230,14 @@ class Cache:
         raise CacheError("a cache is tied to its layer; save cache.state(), then layer.restore_cache(state)")
 
 
-def _attended(q: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Softmax-weighted mean of values over keys, ``(2, sources, batch, heads, d)``; zero without sources."""
-    if not rows.shape[1]:
+def _attended(q: torch.Tensor, pieces: list[torch.Tensor]) -> torch.Tensor:
+    """Softmax-weighted mean of values over keys, each ``(2, sources, batch, heads, d)``; zero without any.
+
+    The pieces are never joined: that would copy every row once more.
+    """
+    if not pieces:
         return torch.zeros_like(q)
-    keys, values = rows
-    weights = torch.einsum("bhd,mbhd->bhm", q, keys).softmax(dim=2)
-    return torch.einsum("bhm,mbhd->bhd", weights, values)
+    scores = [torch.einsum("bhd,mbhd->bhm", q, piece[0]) for piece in pieces]
+    weights = torch.cat(scores, dim=2).softmax(dim=2).split([piece.shape[1] for piece in pieces], dim=2)
+    sums = [torch.einsum("bhm,mbhd->bhd", weight, piece[1]) for weight, piece in zip(weights, pieces)]
+    return torch.stack(sums).sum(dim=0) if len(sums) > 1 else sums[0]

@@ -127,6 +127,7 @@ def mix(
     return mixed(mixer, q, k, v, coefficients, backend).z
 
 
+@torch.compiler.disable
 def mixed(
     mixer: Mixer,
     q: torch.Tensor,
@@ -136,6 +137,8 @@ def mixed(
     backend: str = "auto",
 ) -> Mixed:
     """As :func:`mix`, with the recurrence's outputs and the number of terms that were applied.
+
+    Under ``torch.compile`` the mixer runs as written, between two compiled graphs.
 
     >>> import torch, glmix_theory as glm
     >>> x = torch.zeros(1, 1, 4, 2)
@@ -153,6 +156,7 @@ def mixed(
     return _chosen(backend, q.device).mix(mixer, q, k, v, kind)
 
 
+@torch.compiler.disable
 def solve(
     mixer: Mixer,
     alpha: torch.Tensor,

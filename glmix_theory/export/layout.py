@@ -140,16 +140,10 @@ class _Store:
 
     def of(self, owner: object) -> dict[Any, Any]:
         key = id(owner)
-        found = self._kept.get(key)
-        if found is None or found[0]() is not owner:
-
-            def forget(reference: weakref.ref[Any], key: int = key) -> None:
-                if key in self._kept and self._kept[key][0] is reference:
-                    del self._kept[key]
-
-            found = (weakref.ref(owner, forget), {})
-            self._kept[key] = found
-        return found[1]
+        if key not in self._kept:
+            # The callback runs before the identity can be used again.
+            self._kept[key] = (weakref.ref(owner, lambda _: self._kept.pop(key, None)), {})
+        return self._kept[key][1]
 
 
 _store = _Store()

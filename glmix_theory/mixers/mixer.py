@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.linalg
+import sympy
 
 from glmix_theory.errors import CoefficientError, PatternError, check_length
 from glmix_theory.patterns import Diagonal, Empty, Pattern
@@ -92,6 +94,18 @@ class Mixer:
         return {
             part: pattern for part, pattern in named.items() if pattern is not None and not pattern.empty
         }
+
+    @property
+    def free_symbols(self) -> frozenset[sympy.Symbol]:
+        """Symbols standing for parameters of the patterns; empty for a mixer of numbers."""
+        return frozenset().union(*(pattern.free_symbols for pattern in self.parts.values()))
+
+    def subs(self, *values: Any) -> Mixer:
+        """The mixer with numbers in place of symbols: ``m.subs(w, 4)`` or ``m.subs({w: 4, g: 2})``."""
+        readout = None if self.readout is None else self.readout.subs(*values)
+        return replace(
+            self, direct=self.direct.subs(*values), recurrent=self.recurrent.subs(*values), readout=readout
+        )
 
     def sources(self, t: int) -> dict[str, tuple[int, ...]]:
         """What step ``t`` reads, by part."""

@@ -1,92 +1,31 @@
-"""Operations on patterns: each composes the facts of its parts, in this one place."""
+"""Operations on two patterns: each composes the facts of its parts, in this one place."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from glmix_theory.errors import check_length
-from glmix_theory.patterns.base import Pattern, lookahead
-from glmix_theory.patterns.lag_operations import (
-    LagDifference,
-    LagIntersection,
-    LagSum,
-    LagUnion,
-    ShiftedLags,
-)
-from glmix_theory.patterns.lag_sets import FiniteLags, LagSet
-from glmix_theory.patterns.translation_invariant import lag_read_from, lag_rows
-
-LOOKAHEAD_LIMIT = 1 << 14
-"""Steps enumerated beyond ``n`` to decide whether a position is read again."""
-
-_LARGEST_LISTED = 1 << 16
+from glmix_theory.patterns.base import Pattern
+from glmix_theory.patterns.lag_operations import LagDifference, LagIntersection, LagSum, LagUnion, union_of_lags
+from glmix_theory.patterns.lag_sets import LagSet
+from glmix_theory.patterns.operation import Operation
+from glmix_theory.patterns.periodicity import Periodicity
 
 
-class Operation(Pattern):
-    """A pattern derived from others; translation-invariant when its lags are known."""
+class Binary(Operation):
+    """An operation on two patterns."""
 
-    @cached_property
-    def _lags(self) -> LagSet | None:
-        lags = self._combined_lags()
-        if lags is not None and isinstance(lags.largest, int) and lags.largest <= _LARGEST_LISTED:
-            return FiniteLags(tuple(lags.up_to(lags.largest).tolist()))
-        return lags
-
-    def _combined_lags(self) -> LagSet | None:
-        """The lags of the result when every part is translation-invariant."""
-        raise NotImplementedError
-
-    @property
-    def lag_set(self) -> LagSet | None:
-        return self._lags
-
-    @property
-    def parts(self) -> tuple[Pattern, ...]:
-        """The patterns this one is made of."""
-        raise NotImplementedError
-
-    @property
-    def count_note(self) -> str:
-        return "; ".join(dict.fromkeys(part.count_note for part in self.parts if part.count_note))
-
-    def sources(self, t: int) -> tuple[int, ...]:
-        t = check_length(t, "t", 0)
-        return tuple(self.rows(t, t + 1)[1].tolist())
-
-    def in_degree(self, t: int) -> int:
-        return self._lags.count(check_length(t, "t", 0)) if self._lags is not None else len(self.sources(t))
-
-    def rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        return self._rows(start, stop) if self._lags is None else lag_rows(self._lags, start, stop)
-
-    def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
-
-    def _read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._lags is not None:
-            return lag_read_from(self, width, start)
-        certain, possible = self._derived_read_from(width, start)
-        undecided = possible & ~certain
-        if undecided.any():
-            last = self.last_step(width)
-            decidable = last is not None and last < start + LOOKAHEAD_LIMIT
-            stop = last + 1 if last is not None and decidable else start + min(start + 64, 1024)
-            certain = certain | (lookahead(self, width, start, stop) & possible)
-            if decidable:
-                possible = certain.copy()
-        return certain, possible
-
-    def _derived_read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
-
-
-class _Binary(Operation):
     symbol = ""
 
     def __init__(self, left: Pattern, right: Pattern) -> None:
         self.left, self.right = left, right
+
+    def _periodicity(self, *parts: Periodicity) -> Periodicity:
+        return parts[0].combined(parts[1])
+
+    def subs(self, *values: Any) -> Pattern:
+        return type(self)(self.left.subs(*values), self.right.subs(*values))
 
     @property
     def parts(self) -> tuple[Pattern, ...]:
@@ -95,9 +34,9 @@ class _Binary(Operation):
     def __repr__(self) -> str:
         # Only a chain of the same associative operation may drop its brackets on the left.
         left = repr(self.left)
-        if isinstance(self.left, _Binary) and type(self.left) is not type(self):
+        if isinstance(self.left, Binary) and type(self.left) is not type(self):
             left = f"({left})"
-        right = f"({self.right!r})" if isinstance(self.right, _Binary) else repr(self.right)
+        right = f"({self.right!r})" if isinstance(self.right, Binary) else repr(self.right)
         return f"{left} {self.symbol} {right}"
 
     def __eq__(self, other: object) -> bool:
@@ -119,7 +58,7 @@ class _Binary(Operation):
         return indptr.astype(np.int64), keys % width
 
 
-class Union(_Binary):
+class Union(Binary):
     """Pairs of either pattern: ``p | q``."""
 
     symbol = "|"
@@ -128,6 +67,28 @@ class Union(_Binary):
         if self.left.lag_set is None or self.right.lag_set is None:
             return None
         return LagUnion(self.left.lag_set, self.right.lag_set)
+
+    @property
+    def lags_and_globals(self) -> tuple[LagSet, int] | None:
+        if self._lags is not None:
+            return self._lags, 0
+        left, right = (part.lags_and_globals for part in self.parts)
+        if left is None or right is None:
+            return None
+        return union_of_lags(left[0], right[0]), max(left[1], right[1])
+
+    @property
+    def tree_parts(self) -> frozenset[str] | None:
+        left, right = (part.tree_parts for part in self.parts)
+        return None if left is None or right is None else left | right
+
+    @property
+    def every_row_read_again(self) -> bool:
+        return any(part.every_row_read_again for part in self.parts)
+
+    @property
+    def off_diagonal(self) -> bool:
+        return all(part.off_diagonal for part in self.parts)
 
     def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         left, right, width = self._pair_keys(start, stop)
@@ -149,7 +110,7 @@ class Union(_Binary):
         return left[0] | right[0], left[1] | right[1]
 
 
-class Intersection(_Binary):
+class Intersection(Binary):
     """Pairs of both patterns: ``p & q``."""
 
     symbol = "&"
@@ -158,6 +119,15 @@ class Intersection(_Binary):
         if self.left.lag_set is None or self.right.lag_set is None:
             return None
         return LagIntersection(self.left.lag_set, self.right.lag_set)
+
+    @property
+    def tree_parts(self) -> frozenset[str] | None:
+        left, right = (part.tree_parts for part in self.parts)
+        return None if left is None or right is None else left & right
+
+    @property
+    def off_diagonal(self) -> bool:
+        return any(part.off_diagonal for part in self.parts)
 
     def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         left, right, width = self._pair_keys(start, stop)
@@ -177,7 +147,7 @@ class Intersection(_Binary):
         return certain, left[1] & right[1]
 
 
-class Difference(_Binary):
+class Difference(Binary):
     """Pairs of the first pattern that are not in the second: ``p - q``."""
 
     symbol = "-"
@@ -186,6 +156,15 @@ class Difference(_Binary):
         if self.left.lag_set is None or self.right.lag_set is None:
             return None
         return LagDifference(self.left.lag_set, self.right.lag_set)
+
+    @property
+    def tree_parts(self) -> frozenset[str] | None:
+        left, right = (part.tree_parts for part in self.parts)
+        return None if left is None or right is None else left - right
+
+    @property
+    def off_diagonal(self) -> bool:
+        return self.left.off_diagonal
 
     def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         left, right, width = self._pair_keys(start, stop)
@@ -203,7 +182,7 @@ class Difference(_Binary):
         return certain, left[1] & ~self.right.always_read(width, start)
 
 
-class Composition(_Binary):
+class Composition(Binary):
     """Two hops: ``(t, s)`` belongs to ``p @ q`` when ``t`` reads some ``u`` by ``p`` and ``u`` reads ``s`` by ``q``.
 
     As boolean matrices, the product of ``p`` and ``q``.
@@ -215,6 +194,9 @@ class Composition(_Binary):
         if self.left.lag_set is None or self.right.lag_set is None:
             return None
         return LagSum(self.left.lag_set, self.right.lag_set)
+
+    def _periodicity(self, *parts: Periodicity) -> Periodicity:
+        return parts[0].composed(parts[1])
 
     def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         import scipy.sparse
@@ -249,150 +231,3 @@ class Composition(_Binary):
         if lags is not None and lags.largest is not None and lags.largest >= 0:
             certain |= later_certain  # a non-empty set of lags reads every position again
         return certain, possible | later_possible
-
-
-class Strict(Operation):
-    """A pattern without its diagonal."""
-
-    def __init__(self, base: Pattern) -> None:
-        self.base = base
-
-    @property
-    def parts(self) -> tuple[Pattern, ...]:
-        return (self.base,)
-
-    def _combined_lags(self) -> LagSet | None:
-        return None if self.base.lag_set is None else LagDifference(self.base.lag_set, FiniteLags((0,)))
-
-    def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        indptr, sources = self.base.rows(start, stop)
-        targets = np.repeat(np.arange(start, stop), np.diff(indptr))
-        keep = targets != sources
-        counts = np.bincount(targets[keep] - start, minlength=stop - start)
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), sources[keep]
-
-    def first_diagonal(self) -> int | None:
-        return None
-
-    @property
-    def cache_efficient(self) -> bool:
-        return self.base.cache_efficient
-
-    def always_read(self, width: int, start: int) -> np.ndarray:
-        return self.base.always_read(width, start) & (np.arange(width) < start)
-
-    def last_step(self, width: int) -> int | None:
-        return self.base.last_step(width)
-
-    def _derived_read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.base.read_from(width, start)  # steps ≥ start ≥ width are off the diagonal of s < width
-
-    def __repr__(self) -> str:
-        return f"{_bracketed(self.base)}.strict()"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Strict) and self.base == other.base
-
-    def __hash__(self) -> int:
-        return hash(("Strict", self.base))
-
-
-class Shift(Operation):
-    """Step ``t`` reads what step ``t - m`` of the base read: every lag plus ``m``."""
-
-    def __init__(self, base: Pattern, m: int) -> None:
-        self.base, self.m = base, check_length(m, "m", 0)
-
-    @property
-    def parts(self) -> tuple[Pattern, ...]:
-        return (self.base,)
-
-    def _combined_lags(self) -> LagSet | None:
-        return None if self.base.lag_set is None else ShiftedLags(self.base.lag_set, self.m)
-
-    def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        low, high = max(start - self.m, 0), max(stop - self.m, 0)
-        indptr, sources = self.base.rows(low, high)
-        empty = (stop - start) - (high - low)
-        return np.concatenate([np.zeros(empty, dtype=np.int64), indptr]), sources
-
-    def first_diagonal(self) -> int | None:
-        return None if self.m else self.base.first_diagonal()
-
-    def always_read(self, width: int, start: int) -> np.ndarray:
-        if start < self.m:  # steps before m read nothing
-            return np.zeros(width, dtype=bool)
-        return self.base.always_read(width, start - self.m)
-
-    def last_step(self, width: int) -> int | None:
-        last = self.base.last_step(width)
-        return None if last is None else last + self.m
-
-    def _derived_read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.base.read_from(width, max(start - self.m, 0))
-
-    def __repr__(self) -> str:
-        return f"{_bracketed(self.base)}.shift({self.m})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Shift) and (self.base, self.m) == (other.base, other.m)
-
-    def __hash__(self) -> int:
-        return hash(("Shift", self.base, self.m))
-
-
-class Blocked(Operation):
-    """Kronecker lift by dense causal ``b × b`` blocks."""
-
-    def __init__(self, base: Pattern, b: int) -> None:
-        self.base, self.b = base, check_length(b, "b")
-
-    @property
-    def parts(self) -> tuple[Pattern, ...]:
-        return (self.base,)
-
-    def _combined_lags(self) -> LagSet | None:
-        return self.base.lag_set if self.b == 1 else None
-
-    def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        low, high = start // self.b, -(-stop // self.b)
-        indptr, blocks = self.base.rows(low, high)
-        inner = np.arange(self.b, dtype=np.int64)
-        columns = [(blocks[indptr[i] : indptr[i + 1], None] * self.b + inner).ravel() for i in range(high - low)]
-        lists = [
-            (row := columns[t // self.b - low])[: np.searchsorted(row, t, side="right")] for t in range(start, stop)
-        ]
-        counts = np.array([0] + [len(row) for row in lists], dtype=np.int64)
-        return np.cumsum(counts), np.concatenate([np.zeros(0, dtype=np.int64), *lists])
-
-    def always_read(self, width: int, start: int) -> np.ndarray:
-        blocks = self.base.always_read(-(-width // self.b), start // self.b)
-        s = np.arange(width)
-        return blocks[s // self.b] & (s <= start)
-
-    def last_step(self, width: int) -> int | None:
-        last = self.base.last_step(-(-width // self.b))
-        return None if last is None else (last + 1) * self.b - 1
-
-    def first_diagonal(self) -> int | None:
-        block = self.base.first_diagonal()
-        return None if block is None else block * self.b
-
-    def _derived_read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
-        # Block T holds a step ≥ start exactly if T ≥ start // b; steps ≥ start exceed every s < width.
-        certain, possible = self.base.read_from(-(-width // self.b), start // self.b)
-        block = np.arange(width) // self.b
-        return certain[block], possible[block]
-
-    def __repr__(self) -> str:
-        return f"{_bracketed(self.base)}.blocked({self.b})"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blocked) and (self.base, self.b) == (other.base, other.b)
-
-    def __hash__(self) -> int:
-        return hash(("Blocked", self.base, self.b))
-
-
-def _bracketed(pattern: Pattern) -> str:
-    return f"({pattern!r})" if isinstance(pattern, _Binary) else repr(pattern)

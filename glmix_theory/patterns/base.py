@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy
 
 from glmix_theory.errors import LengthError, StrictnessError, check_length
 from glmix_theory.patterns.index_functions import LARGEST_POSITION
 from glmix_theory.patterns.lag_sets import LagSet
+from glmix_theory.patterns.periodicity import Periodicity
 
 if TYPE_CHECKING:
     import networkx
@@ -72,6 +74,55 @@ class Pattern(ABC):
     def lag_set(self) -> LagSet | None:
         """The lags, where the pattern is translation-invariant; else ``None``."""
         return None
+
+    @property
+    def periodicity(self) -> Periodicity | None:
+        """From where on the pattern repeats, and with which period; ``None`` where it does not or it is not known."""
+        return None if self.lag_set is None else self.lag_set.periodicity
+
+    # --- symbolic parameters --------------------------------------------------------------------------
+
+    @property
+    def free_symbols(self) -> frozenset[sympy.Symbol]:
+        """Symbols standing for parameters; empty for a pattern of numbers."""
+        return frozenset()
+
+    def subs(self, *values: Any) -> Pattern:
+        """The pattern with numbers in place of symbols: ``p.subs(w, 4)`` or ``p.subs({w: 4, g: 2})``.
+
+        >>> import sympy, glmix_theory as glm
+        >>> w = sympy.Symbol("w", integer=True, positive=True)
+        >>> (glm.Window(w) | glm.GlobalTokens(2)).subs(w, 4)
+        Window(4) | GlobalTokens(2)
+        """
+        return self
+
+    # --- facts that families state and operations compose; each a sufficient condition ----------------
+
+    @property
+    def lags_and_globals(self) -> tuple[LagSet, int] | None:
+        """``(lags, g)`` where the pattern is exactly: lags of a set, or one of the first ``g`` positions."""
+        return None if self.lag_set is None else (self.lag_set, 0)
+
+    @property
+    def tree_parts(self) -> frozenset[str] | None:
+        """Which of the disjoint Fenwick relations ``self``, ``children``, ``ancestors`` the pattern is made of."""
+        return None
+
+    @property
+    def degree_levels(self) -> tuple[int, ...] | None:
+        """In-degrees at ``t = 0, 1, …``, the last of them for every later step; where they become constant."""
+        return None
+
+    @property
+    def every_row_read_again(self) -> bool:
+        """Whether every position is known to be read at infinitely many steps."""
+        return self.lag_set is not None and self.lag_set.largest == math.inf
+
+    @property
+    def off_diagonal(self) -> bool:
+        """Whether no step is known to read itself, for all steps."""
+        return self.lag_set is not None and 0 not in self.lag_set
 
     def always_read(self, width: int, start: int) -> np.ndarray:
         """For each ``s < width``: does *every* step ``≥ start`` read ``s``? A sufficient condition, bool."""
@@ -200,19 +251,19 @@ class Pattern(ABC):
 
     def strict(self) -> Pattern:
         """The pattern without its diagonal pairs ``(t, t)``."""
-        from glmix_theory.patterns.algebra import Strict
+        from glmix_theory.patterns.unary import Strict
 
         return Strict(self) if self.first_diagonal() is not None or self.lag_set is None else self
 
     def shift(self, m: int) -> Pattern:
         """Every lag plus ``m``: step ``t`` reads what step ``t - m`` read (``m ≥ 0``)."""
-        from glmix_theory.patterns.algebra import Shift
+        from glmix_theory.patterns.unary import Shift
 
-        return Shift(self, m) if m != 0 else self
+        return Shift(self, m) if check_length(m, "m", 0) else self
 
     def blocked(self, b: int) -> Pattern:
         """Kronecker lift: ``(t, s)`` belongs to it when ``s ≤ t`` and ``(t//b, s//b)`` belongs to this one."""
-        from glmix_theory.patterns.algebra import Blocked
+        from glmix_theory.patterns.unary import Blocked
 
         return Blocked(self, b)
 

@@ -9,6 +9,7 @@ import numpy as np
 from glmix_theory.errors import IndexFunctionError, check_length
 from glmix_theory.patterns.base import Pattern
 from glmix_theory.patterns.index_functions import IndexFunction
+from glmix_theory.patterns.periodicity import Periodicity
 
 
 class CacheEfficient(Pattern):
@@ -39,6 +40,8 @@ class CacheEfficient(Pattern):
     ----------
     Fagnou et al., arXiv:2605.31367; THEORY propositions 7 and 8.
     """
+
+    off_diagonal = True
 
     def __init__(self, f: Any) -> None:
         self.function = IndexFunction(f)
@@ -96,6 +99,14 @@ class CacheEfficient(Pattern):
     @property
     def cache_efficient(self) -> bool:
         return True
+
+    @property
+    def periodicity(self) -> Periodicity | None:
+        # Once every slot of a finite f exists, i → i + a moves each by a = a_last, which all periods divide.
+        if self.function.length is None:
+            return None
+        last = self.function.length - 1
+        return Periodicity(self.period(last), self.function(last), self.function(last) + 1)
 
     def first_diagonal(self) -> int | None:
         return None

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy
 
 from glmix_theory.errors import CausalityError, PatternError, check_length
 from glmix_theory.patterns.base import Pattern, everything, lookahead
+from glmix_theory.patterns.lag_sets import FiniteLags, LagSet
+from glmix_theory.patterns.periodicity import Periodicity
+from glmix_theory.patterns.symbols import length_or_symbol, refuse, substituted, symbols_in
 
 if TYPE_CHECKING:
     import networkx
@@ -34,8 +38,28 @@ class Blocks(_ByArguments):
     (4, 5, 6)
     """
 
-    def __init__(self, b: int) -> None:
-        self.b = check_length(b, "b")
+    def __init__(self, b: int | sympy.Symbol) -> None:
+        self._b = length_or_symbol(b, "b")
+
+    @property
+    def b(self) -> int:
+        """The number; a symbol is refused, see :attr:`parameter`."""
+        return self._b if isinstance(self._b, int) else refuse(self)
+
+    @property
+    def parameter(self) -> int | sympy.Symbol:
+        """``b`` as it was given: a number or a symbol."""
+        return self._b
+
+    @property
+    def free_symbols(self) -> frozenset[sympy.Symbol]:
+        return symbols_in(self._b)
+
+    def subs(self, *values: Any) -> Pattern:
+        return Blocks(substituted(self._b, *values))
+
+    def first_diagonal(self) -> int | None:
+        return 0
 
     def sources(self, t: int) -> tuple[int, ...]:
         t = check_length(t, "t", 0)
@@ -53,8 +77,12 @@ class Blocks(_ByArguments):
     def last_step(self, width: int) -> int | None:
         return width - 1 + self.b
 
+    @property
+    def periodicity(self) -> Periodicity:
+        return Periodicity(self.b, 0, self.b)
+
     def __repr__(self) -> str:
-        return f"Blocks({self.b})"
+        return f"Blocks({self._b})"
 
 
 class GlobalTokens(_ByArguments):
@@ -65,8 +93,28 @@ class GlobalTokens(_ByArguments):
     (0, 1)
     """
 
-    def __init__(self, g: int) -> None:
-        self.g = check_length(g, "g")
+    def __init__(self, g: int | sympy.Symbol) -> None:
+        self._g = length_or_symbol(g, "g")
+
+    @property
+    def g(self) -> int:
+        """The number; a symbol is refused, see :attr:`parameter`."""
+        return self._g if isinstance(self._g, int) else refuse(self)
+
+    @property
+    def parameter(self) -> int | sympy.Symbol:
+        """``g`` as it was given: a number or a symbol."""
+        return self._g
+
+    @property
+    def free_symbols(self) -> frozenset[sympy.Symbol]:
+        return symbols_in(self._g)
+
+    def subs(self, *values: Any) -> Pattern:
+        return GlobalTokens(substituted(self._g, *values))
+
+    def first_diagonal(self) -> int | None:
+        return 0
 
     def sources(self, t: int) -> tuple[int, ...]:
         return tuple(range(min(check_length(t, "t", 0) + 1, self.g)))
@@ -85,8 +133,16 @@ class GlobalTokens(_ByArguments):
     def largest_source(self) -> int | None:
         return self.g - 1
 
+    @property
+    def lags_and_globals(self) -> tuple[LagSet, int]:
+        return FiniteLags(()), self.g
+
+    @property
+    def periodicity(self) -> Periodicity:
+        return Periodicity(1, self.g, 0)
+
     def __repr__(self) -> str:
-        return f"GlobalTokens({self.g})"
+        return f"GlobalTokens({self._g})"
 
 
 class Fenwick(_ByArguments):
@@ -102,6 +158,9 @@ class Fenwick(_ByArguments):
     ----------
     Fenwick 1994, doi:10.1002/spe.4380240306; Guo et al. 2025, arXiv:2506.04761.
     """
+
+    tree_parts = frozenset({"children"})
+    off_diagonal = True
 
     def sources(self, t: int) -> tuple[int, ...]:
         i = check_length(t, "t", 0) + 1
@@ -135,6 +194,8 @@ class FenwickPrefix(_ByArguments):
     ----------
     Guo et al. 2025, arXiv:2506.04761.
     """
+
+    tree_parts = frozenset({"self", "ancestors"})
 
     def sources(self, t: int) -> tuple[int, ...]:
         i = check_length(t, "t", 0) + 1
@@ -171,6 +232,9 @@ class RandomSources(_ByArguments):
     Zaheer et al. 2020 (BigBird), arXiv:2007.14062.
     """
 
+    off_diagonal = True
+    every_row_read_again = True  # almost surely: see count_note
+
     def __init__(self, m: int, seed: int) -> None:
         self.m = check_length(m, "m")
         self.seed = check_length(seed, "seed", 0)
@@ -186,6 +250,10 @@ class RandomSources(_ByArguments):
             draw = int.from_bytes(digest, "little") % (j + 1)
             chosen.add(j if draw in chosen else draw)
         return tuple(sorted(chosen))
+
+    @property
+    def degree_levels(self) -> tuple[int, ...]:
+        return tuple(range(self.m + 1))
 
     def first_diagonal(self) -> int | None:
         return None
@@ -277,6 +345,10 @@ class Explicit(_ByArguments):
     def largest_source(self) -> int | None:
         return max((s for _, s in self.edges), default=-1)
 
+    @property
+    def periodicity(self) -> Periodicity:
+        return Periodicity(1, max((s for _, s in self.edges), default=-1) + 1, (self.last_step(0) or 0) + 1)
+
     def __repr__(self) -> str:
         return f"Explicit({list(self.edges)})"
 
@@ -324,4 +396,4 @@ def _ranges(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _swapped(t: int, s: int) -> str:
-    return f"did you mean ({s}, {t})?" if t >= 0 else "positions start at 0"
+    return f"did you mean ({s}, {t})?" if min(t, s) >= 0 else "positions start at 0"

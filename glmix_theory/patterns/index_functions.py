@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,11 @@ import sympy
 
 from glmix_theory.errors import IndexFunctionError
 from glmix_theory.notation import k, n
-from glmix_theory.patterns.rounding import ceiling
+from glmix_theory.patterns import counting
+from glmix_theory.patterns.counting import SumBelow, TermsBelow
+from glmix_theory.patterns.exact import compile_exact
+from glmix_theory.patterns.growth import Growth, constant_growth
+from glmix_theory.patterns.monotone import gap_ratio, prove_integral, prove_positive, prove_steps
 
 CHECKED_TERMS = 256
 """Terms evaluated at construction; a break of monotonicity among them is reported with its ``k``."""
@@ -62,7 +67,8 @@ class IndexFunction:
             source = source.source
         if isinstance(source, sympy.Basic):
             self.expr = _in_k(source)
-            self._exact = _compile(self.expr)
+            self._expanded = sympy.expand_func(self.expr) if self.expr.has(sympy.binomial) else self.expr
+            self._exact = compile_exact(self.expr)
         elif isinstance(source, int) and not isinstance(source, bool):
             raise IndexFunctionError(
                 f"f = {source} is a constant, so not strictly increasing; give an expression in glm.k such as "
@@ -105,6 +111,9 @@ class IndexFunction:
 
     def __hash__(self) -> int:
         return hash(self.source)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # pickle rebuilds: compiled formulas are closures
+        return IndexFunction, (self.source,)
 
     def __repr__(self) -> str:
         if self.expr is not None:
@@ -151,6 +160,12 @@ class IndexFunction:
 
     # --- symbolic facts ---------------------------------------------------------------------------
 
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def cached(expression: sympy.Expr) -> IndexFunction:
+        """The index function of an expression, made once."""
+        return IndexFunction(expression)
+
     @cached_property
     def _proof(self) -> str | None:
         """Why ``f`` is strictly increasing for all ``k``, or ``None`` when only checked."""
@@ -158,13 +173,15 @@ class IndexFunction:
             return f"f is the finite list of {len(self._values)} increasing values given"
         if self.expr is None:
             return None
-        return prove_positive(self.gap, self._checked_terms - 1, "f(k+1) - f(k)")
+        integral = prove_integral(self._expanded, self._checked_terms)
+        reason = prove_positive(self.gap, self._checked_terms - 1, "f(k+1) - f(k)") or prove_steps(self._expanded, 1)
+        return None if integral is None or reason is None else reason + integral
 
     @property
     def gap(self) -> sympy.Expr:
         """``f(k+1) - f(k)`` as an expression in ``k``; only where ``f`` is an expression."""
         assert self.expr is not None
-        return sympy.expand(sympy.powsimp(sympy.expand(self.expr.subs(k, k + 1) - self.expr)))
+        return sympy.expand(sympy.powsimp(sympy.expand(self._expanded.subs(k, k + 1) - self._expanded)))
 
     @property
     def status(self) -> str:
@@ -189,53 +206,56 @@ class IndexFunction:
 
     @cached_property
     def inverse(self) -> sympy.Expr | None:
-        """``g(n)`` with ``g(f(k)) = k``, where ``f`` extends to a strictly increasing real function."""
-        if self.expr is None or self._proof is None or self.expr.has(sympy.floor, sympy.ceiling):
-            return None
-        x = sympy.Symbol("x", nonnegative=True)
-        real = self.expr.subs(k, x)
-        slope = sympy.diff(real, x)
-        if real.is_polynomial(x):
-            polynomial = sympy.Poly(slope, x)
-            # a slope without a root beyond 0 keeps its leading sign; a root at 0 alone does no harm
-            rising = polynomial.LC() > 0 and polynomial.count_roots(0, None) == polynomial.count_roots(0, 0)
-        else:
-            rising = bool(slope.is_nonnegative)
-        if not rising:
-            return None
-        y = sympy.Symbol("y", positive=True)
-        if not real.is_polynomial(x):
-            try:
-                candidates = sympy.solve(real - y, x)
-            except NotImplementedError:
-                return None
-        elif sympy.degree(real, x) <= 2 or len(sympy.Poly(real, x).terms()) <= 2:
-            candidates = sympy.solve(real - y, x) or sympy.solve(real - y, sympy.Symbol("x", positive=True))
-            x_plain = sympy.Symbol("x_plain")
-            candidates = candidates or sympy.solve(self.expr.subs(k, x_plain) - y, x_plain)
-        else:
-            return None
-        for candidate in candidates:
-            if candidate.has(sympy.LambertW) or (not candidate.is_real and candidate.is_real is not None):
-                continue
-            exact = all(sympy.simplify(candidate.subs(y, self(j)) - j) == 0 for j in (0, 1, 2, 5))
-            if exact:
-                return candidate.subs(y, n)
-        return None
+        """``g(n)`` with ``g(f(k)) = k``, where a closed form is known."""
+        return None if self.expr is None or self._proof is None else counting.inverse(self._expanded)
 
     @cached_property
     def count_expr(self) -> sympy.Expr | None:
-        """``#{k : f(k) < n}`` in closed form, exact for every ``n ≥ 1``; ``None`` where ``f`` has no inverse.
-
-        ``f(k) < n ⇔ k < g(n)`` for the increasing real inverse ``g``, so the count is ``⌈g(n)⌉`` once
-        ``n ≥ f(0)`` and 0 before.
-        """
-        if self._values is not None or self.inverse is None:
+        """``#{k : f(k) < n}`` in closed form, exact for every ``n ≥ 1``; ``None`` where ``f`` has no inverse."""
+        if self.expr is None or self._proof is None:
             return None
-        rational = self.inverse.is_rational_function(n)  # sympy rounds those exactly, other numbers not
-        count = sympy.ceiling(self.inverse) if rational else ceiling(self.inverse)
-        first = self(0)
-        return count if first == 1 else sympy.Piecewise((0, n <= first), (count, True))
+        return counting.count_below(self._expanded, self(0))
+
+    @property
+    def counting_expr(self) -> sympy.Expr | None:
+        """:attr:`count_expr`, or the implicit ``#{k : f(k) < n}``; ``None`` for lists and callables."""
+        if self.expr is None or self._proof is None:
+            return None
+        return self.count_expr if self.count_expr is not None else TermsBelow(sympy.Lambda(k, self.expr), n)
+
+    @property
+    def summing_expr(self) -> sympy.Expr | None:
+        """``Σ f(k)`` over ``f(k) < n``: closed or implicit; ``None`` for lists and callables."""
+        if self.expr is None or self._proof is None:
+            return None
+        if self.count_expr is not None and self.prefix_sum_expr is not None:
+            return self.prefix_sum_expr.subs(_K, self.count_expr)
+        return SumBelow(sympy.Lambda(k, self.expr), n)
+
+    @cached_property
+    def growth(self) -> tuple[Growth, str] | None:
+        """Growth of ``#{k : f(k) < n}`` with the reason, or ``None`` where none is proved."""
+        if self._values is not None:
+            return constant_growth(len(self._values)), f"f has {len(self._values)} values"
+        return None if self.expr is None or self._proof is None else counting.count_growth(self._expanded)
+
+    @cached_property
+    def gap_ratio(self) -> tuple[int, str] | None:
+        """``(D, reason)`` with ``f(j) - f(j-1) ≤ D (f(k) - f(k-1))`` for all ``j ≤ k``, or ``None``."""
+        if self.expr is None or self._proof is None:
+            return None
+        values = [self(index) for index in range(min(self._checked_terms, 64))]
+        return gap_ratio(self._expanded, [b - a for a, b in pairwise(values)])
+
+    @cached_property
+    def largest_gap(self) -> int | None:
+        """A bound on every gap of ``f``, where ``f`` is linear up to rounding; else ``None``."""
+        if self.growth is None or self.expr is None or self.growth[0].order != (1, 0, 0):
+            return None
+        slope = 1 / (self.growth[0].constant or sympy.oo)
+        straight = self.expr.replace(sympy.floor, lambda a: a).replace(sympy.ceiling, lambda a: a)
+        rounded = len(self.expr.atoms(sympy.floor, sympy.ceiling))
+        return int(sympy.ceiling(slope)) + max(rounded - 1, 0) if straight.diff(k) == slope else None
 
     @cached_property
     def prefix_sum_expr(self) -> sympy.Expr | None:
@@ -278,29 +298,6 @@ COUNT = _K
 """The symbol ``K`` of :attr:`IndexFunction.prefix_sum_expr`: how many terms are added."""
 
 
-def prove_positive(expression: sympy.Expr, checked: int, name: str) -> str | None:
-    """A reason why ``expression > 0`` for every integer ``k ≥ 0``, or ``None`` where none was found.
-
-    Tries the signs of the terms, then, for polynomials, Sturm's theorem beyond ``checked`` together
-    with the value at each ``k < checked``.
-
-    >>> prove_positive(k**2 - k + 1, 8, "g(k)")
-    'g(k) = k**2 - k + 1 has positive leading coefficient, no real root at or beyond k = 8 (Sturm), and is positive at each k < 8'
-    """
-    expression = sympy.expand(expression)
-    if expression.is_positive:
-        return f"{name} = {expression} > 0 for every k ≥ 0, by the signs of its terms"
-    if expression.is_polynomial(k):
-        polynomial = sympy.Poly(expression, k)
-        beyond = polynomial.LC() > 0 and polynomial.count_roots(checked, None) == 0
-        if beyond and all(expression.subs(k, index) > 0 for index in range(checked)):
-            return (
-                f"{name} = {expression} has positive leading coefficient, no real root at or beyond "
-                f"k = {checked} (Sturm), and is positive at each k < {checked}"
-            )
-    return None
-
-
 def _in_k(expression: sympy.Basic) -> sympy.Expr:
     """Replace any symbol called ``k`` by the toolkit's, and refuse other symbols."""
     others = {symbol for symbol in expression.free_symbols if symbol.name != "k"}
@@ -327,51 +324,3 @@ def _as_integer(value: Any, index: int) -> int:
     raise IndexFunctionError(
         f"f({index}) = {value} is not an integer; wrap f in sympy.floor or sympy.ceiling to round it"
     )
-
-
-def _compile(expression: sympy.Expr) -> Callable[[int], Any]:
-    """Exact evaluation with Python ints and fractions; sympy decides what those cannot (logs, roots)."""
-    fast = _compile_rational(expression)
-    return fast if fast is not None else lambda index: expression.subs(k, index)
-
-
-def _compile_rational(node: Any) -> Callable[[int], Any] | None:
-    if node == k:
-        return lambda index: index
-    if node.is_Integer:
-        integer = int(node)
-        return lambda index: integer
-    if node.is_Rational:
-        fraction = Fraction(int(node.p), int(node.q))
-        return lambda index: fraction
-    parts = [_compile_rational(argument) for argument in node.args]
-    if not parts or any(part is None for part in parts):
-        return None
-    functions: list[Callable[[int], Any]] = [part for part in parts if part is not None]
-    if node.is_Add:
-        return lambda index: sum(function(index) for function in functions)
-    if node.is_Mul:
-        return lambda index: math.prod(function(index) for function in functions)
-    if node.is_Pow:
-        base, exponent = functions
-        return lambda index: _power(base(index), exponent(index), node, index)
-    if isinstance(node, sympy.floor):
-        return lambda index: math.floor(functions[0](index))
-    if isinstance(node, sympy.ceiling):
-        return lambda index: math.ceil(functions[0](index))
-    if isinstance(node, sympy.factorial):
-        return lambda index: _factorial(functions[0](index))
-    return None
-
-
-def _factorial(argument: Any) -> Any:
-    whole = isinstance(argument, int) or (isinstance(argument, Fraction) and argument.denominator == 1)
-    return math.factorial(int(argument)) if whole and argument >= 0 else sympy.factorial(argument)
-
-
-def _power(base: Any, exponent: Any, node: sympy.Expr, index: int) -> Any:
-    if isinstance(exponent, Fraction) and exponent.denominator == 1:
-        exponent = int(exponent)
-    if not isinstance(base, (int, Fraction)) or not isinstance(exponent, int) or (base == 0 and exponent < 0):
-        return node.subs(k, index)  # roots and poles: sympy keeps them exact
-    return Fraction(base) ** exponent if exponent < 0 else base**exponent

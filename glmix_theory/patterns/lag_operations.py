@@ -10,7 +10,12 @@ import numpy as np
 import sympy
 
 from glmix_theory.notation import n
-from glmix_theory.patterns.lag_sets import FiniteLags, LagSet
+from glmix_theory.patterns.common_lags import common_lags
+from glmix_theory.patterns.growth import Growth
+from glmix_theory.patterns.lag_sets import ArithmeticLags, FiniteLags, IndexLags, LagSet, SignedSum
+from glmix_theory.patterns.periodicity import Periodicity
+
+_LONGEST_LISTED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,31 @@ class ShiftedLags(LagSet):
         return sympy.Piecewise((0, n <= self.amount), (expression.subs(n, n - self.amount), True))
 
     @property
+    def counting_expr(self) -> sympy.Expr | None:
+        return self._delayed(self.base.counting_expr)
+
+    @property
+    def summing_expr(self) -> sympy.Expr | None:
+        base, count = self._delayed(self.base.summing_expr), self.counting_expr
+        return None if base is None or count is None else base + self.amount * count
+
+    @property
+    def growth(self) -> Growth | None:
+        return self.base.growth
+
+    @property
+    def periodicity(self) -> Periodicity | None:
+        return None if self.base.periodicity is None else self.base.periodicity.shifted(self.amount)
+
+    @property
     def all_from(self) -> int | None:
         base = self.base.all_from
         return None if base is None else base + self.amount
 
 
 @dataclass(frozen=True)
-class _Pair(LagSet):
-    """An operation on two sets of lags."""
+class _Pair(SignedSum):
+    """An operation on two sets, pair by pair."""
 
     left: LagSet
     right: LagSet
@@ -72,6 +94,13 @@ class _Pair(LagSet):
     @property
     def proved(self) -> bool:  # type: ignore[override]
         return self.left.proved and self.right.proved
+
+    @property
+    def periodicity(self) -> Periodicity | None:
+        left, right = self.left.periodicity, self.right.periodicity
+        if super().periodicity is not None:
+            return super().periodicity
+        return None if left is None or right is None else left.combined(right)
 
 
 @dataclass(frozen=True)
@@ -93,37 +122,9 @@ class LagUnion(_Pair):
         return np.union1d(self.left.up_to(limit), self.right.up_to(limit))
 
     @cached_property
-    def _split(self) -> tuple[LagSet, FiniteLags] | None:
-        """A set and the finitely many lags the other side adds to it, where that is known."""
-        for whole, part in ((self.left, self.right), (self.right, self.left)):
-            if isinstance(part.largest, int) and part.largest <= 1 << 16:
-                extra = np.setdiff1d(part.up_to(part.largest), whole.up_to(part.largest))
-                return whole, FiniteLags(tuple(int(lag) for lag in extra))
-        return None
-
-    def count(self, limit: int) -> int:
-        if self._split is None:
-            return len(self.up_to(limit))
-        return self._split[0].count(limit) + self._split[1].count(limit)
-
-    def sum(self, limit: int) -> int:
-        if self._split is None:
-            return int(self.up_to(limit).sum())
-        return self._split[0].sum(limit) + self._split[1].sum(limit)
-
-    @property
-    def count_expr(self) -> sympy.Expr | None:
-        if self._split is None:
-            return None
-        whole, extra = self._split[0].count_expr, self._split[1].count_expr
-        return None if whole is None or extra is None else whole + extra
-
-    @property
-    def sum_expr(self) -> sympy.Expr | None:
-        if self._split is None:
-            return None
-        whole, extra = self._split[0].sum_expr, self._split[1].sum_expr
-        return None if whole is None or extra is None else whole + extra
+    def _terms(self) -> tuple[tuple[int, LagSet], ...] | None:
+        common = common_lags(self.left, self.right)
+        return None if common is None else ((1, self.left), (1, self.right), (-1, common))
 
     @property
     def all_from(self) -> int | None:
@@ -140,51 +141,26 @@ class LagDifference(_Pair):
         return f"{self.left.reason}, without: {self.right.reason}"
 
     @cached_property
-    def _removed(self) -> FiniteLags | None:
-        """The members actually removed, where they are finitely many and known."""
-        bounds = [s.largest for s in (self.left, self.right) if isinstance(s.largest, int)]
-        if not bounds or min(bounds) > 1 << 16:
-            return None
-        bound = min(bounds)
-        removed = np.intersect1d(self.left.up_to(bound), self.right.up_to(bound))
-        return FiniteLags(tuple(int(lag) for lag in removed))
+    def _terms(self) -> tuple[tuple[int, LagSet], ...] | None:
+        common = common_lags(self.left, self.right)
+        return None if common is None else ((1, self.left), (-1, common))
 
-    @property
+    @cached_property
     def largest(self) -> float | int | None:  # type: ignore[override]
-        if self._removed is not None and self.left.largest == math.inf:
-            return math.inf
         finite_until = self.left.largest
         if self.right.all_from is not None:  # nothing survives from there on
             finite_until = self.right.all_from
         if isinstance(finite_until, int):
             rest = self.up_to(finite_until)
             return int(rest[-1]) if len(rest) else -1
-        return None
+        common = common_lags(self.left, self.right)
+        if common is not None and isinstance(common.largest, int):
+            return math.inf if self.left.largest == math.inf else None
+        # a difference that keeps growing loses infinitely many lags and keeps infinitely many
+        return math.inf if self.growth is not None and self.growth.order > (0, 0, 0) else None
 
     def up_to(self, limit: int) -> np.ndarray:
         return np.setdiff1d(self.left.up_to(limit), self.right.up_to(limit))
-
-    def count(self, limit: int) -> int:
-        if self._removed is None:
-            return len(self.up_to(limit))
-        return self.left.count(limit) - self._removed.count(limit)
-
-    def sum(self, limit: int) -> int:
-        if self._removed is None:
-            return int(self.up_to(limit).sum())
-        return self.left.sum(limit) - self._removed.sum(limit)
-
-    @property
-    def count_expr(self) -> sympy.Expr | None:
-        return self._less(self.left.count_expr, self._removed and self._removed.count_expr)
-
-    @property
-    def sum_expr(self) -> sympy.Expr | None:
-        return self._less(self.left.sum_expr, self._removed and self._removed.sum_expr)
-
-    @staticmethod
-    def _less(whole: sympy.Expr | None, removed: sympy.Expr | None) -> sympy.Expr | None:
-        return None if whole is None or removed is None else whole - removed
 
     @property
     def all_from(self) -> int | None:
@@ -201,33 +177,21 @@ class LagIntersection(_Pair):
     def reason(self) -> str:  # type: ignore[override]
         return f"lags common to both: {self.left.reason}; {self.right.reason}"
 
+    @cached_property
+    def _terms(self) -> tuple[tuple[int, LagSet], ...] | None:
+        common = common_lags(self.left, self.right)
+        return None if common is None else ((1, common),)
+
     @property
     def largest(self) -> float | int | None:  # type: ignore[override]
         bounds = [s.largest for s in (self.left, self.right) if isinstance(s.largest, int)]
         if bounds:
             common = self.up_to(min(bounds))
             return int(common[-1]) if len(common) else -1
-        for one, other in ((self.left, self.right), (self.right, self.left)):
-            if one.all_from is not None and other.largest == math.inf:
-                return math.inf
-        return None
+        return None if self._terms is None else self._terms[0][1].largest
 
     def up_to(self, limit: int) -> np.ndarray:
         return np.intersect1d(self.left.up_to(limit), self.right.up_to(limit))
-
-    @cached_property
-    def _finite(self) -> FiniteLags | None:
-        if not isinstance(self.largest, int):
-            return None
-        return FiniteLags(tuple(int(lag) for lag in self.up_to(self.largest)))
-
-    @property
-    def count_expr(self) -> sympy.Expr | None:
-        return self._finite.count_expr if self._finite is not None else None
-
-    @property
-    def sum_expr(self) -> sympy.Expr | None:
-        return self._finite.sum_expr if self._finite is not None else None
 
     @property
     def all_from(self) -> int | None:
@@ -236,8 +200,15 @@ class LagIntersection(_Pair):
 
 
 @dataclass(frozen=True)
-class LagSum(_Pair):
+class LagSum(LagSet):
     """``{a + b : a ∈ left, b ∈ right}``: the lags of two hops."""
+
+    left: LagSet
+    right: LagSet
+
+    @property
+    def proved(self) -> bool:  # type: ignore[override]
+        return self.left.proved and self.right.proved
 
     @property
     def reason(self) -> str:  # type: ignore[override]
@@ -267,3 +238,22 @@ class LagSum(_Pair):
             if one.all_from is not None and len(first):
                 return one.all_from + int(first[0])
         return None
+
+
+def union_of_lags(left: LagSet, right: LagSet) -> LagSet:
+    """Members of either set; listed where both are finite and short."""
+    union = LagUnion(left, right)
+    if isinstance(union.largest, int) and union.largest <= _LONGEST_LISTED:
+        return FiniteLags(tuple(union.up_to(union.largest).tolist()))
+    return union
+
+
+def shifted_lags(lags: LagSet, amount: int) -> LagSet:
+    """Every member plus ``amount``, in the simplest form."""
+    if isinstance(lags, ArithmeticLags):
+        return ArithmeticLags(lags.step, lags.first + amount)
+    if isinstance(lags, IndexLags) and lags.function.expr is not None:
+        return IndexLags(lags.function.cached(lags.function.expr + amount))
+    if isinstance(lags, (LagUnion, LagDifference, LagIntersection)):
+        return type(lags)(shifted_lags(lags.left, amount), shifted_lags(lags.right, amount))
+    return ShiftedLags(lags, amount)

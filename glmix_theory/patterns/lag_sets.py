@@ -16,7 +16,9 @@ import numpy as np
 import sympy
 
 from glmix_theory.notation import n
+from glmix_theory.patterns.growth import Growth, constant_growth
 from glmix_theory.patterns.index_functions import COUNT, LARGEST_POSITION, IndexFunction
+from glmix_theory.patterns.periodicity import Periodicity
 
 _LONGEST_PIECEWISE = 64
 
@@ -56,9 +58,34 @@ class LagSet(ABC):
         return None
 
     @property
+    def counting_expr(self) -> sympy.Expr | None:
+        """:attr:`count_expr`, or an implicit expression that evaluates exactly, or ``None``."""
+        return self.count_expr
+
+    @property
+    def summing_expr(self) -> sympy.Expr | None:
+        """:attr:`sum_expr`, or an implicit expression that evaluates exactly, or ``None``."""
+        return self.sum_expr
+
+    @property
+    def growth(self) -> Growth | None:
+        """Growth of ``#{lag ∈ L : lag < n}``, or ``None`` where none is proved."""
+        return None
+
+    @property
+    def window(self) -> int | None:
+        """``w`` where the set is exactly ``0 … w-1``, else ``None``."""
+        return None
+
+    @property
     def all_from(self) -> int | None:
         """A number from which on every integer is a member, or ``None``."""
         return None
+
+    @property
+    def periodicity(self) -> Periodicity | None:
+        """Periodicity of the pattern with these lags, or ``None``."""
+        return None if self.largest in (None, math.inf) else Periodicity(1, 0, int(self.largest) + 1)
 
     def __contains__(self, lag: int) -> bool:
         return self.count(lag) > (self.count(lag - 1) if lag > 0 else 0)
@@ -98,7 +125,7 @@ class FiniteLags(LagSet):
         if self._contiguous:
             first, size = self.lags[0], len(self.lags)
             return sympy.Min(sympy.Max(n - first, 0), size) if first > 1 else sympy.Min(n - first, size)
-        return self._staircase([i for i in range(len(self.lags) + 1)])
+        return self._staircase(list(range(len(self.lags) + 1)))
 
     @property
     def sum_expr(self) -> sympy.Expr | None:
@@ -110,6 +137,14 @@ class FiniteLags(LagSet):
             return count * self.lags[0] + count * (count - 1) / 2
         return self._staircase([sum(self.lags[:i]) for i in range(len(self.lags) + 1)])
 
+    @property
+    def growth(self) -> Growth:
+        return constant_growth(len(self.lags))
+
+    @property
+    def window(self) -> int | None:
+        return len(self.lags) if not self.lags or self.lags[-1] + 1 == len(self.lags) else None
+
     def _staircase(self, values: list[int]) -> sympy.Expr | None:
         if len(self.lags) > _LONGEST_PIECEWISE:
             return None
@@ -117,39 +152,111 @@ class FiniteLags(LagSet):
         return sympy.Piecewise(*steps, (values[-1], True))
 
 
+class SignedSum(LagSet):
+    """A set whose counts are a signed sum of the counts of simpler sets, where those are known."""
+
+    @property
+    def _terms(self) -> tuple[tuple[int, LagSet], ...] | None:
+        raise NotImplementedError
+
+    def count(self, limit: int) -> int:
+        if self._terms is None:
+            return len(self.up_to(limit))
+        return sum(sign * part.count(limit) for sign, part in self._terms)
+
+    def sum(self, limit: int) -> int:
+        if self._terms is None:
+            return int(self.up_to(limit).sum())
+        return sum(sign * part.sum(limit) for sign, part in self._terms)
+
+    def _signed(self, name: str) -> sympy.Expr | None:
+        if self._terms is None:
+            return None
+        found = [(sign, getattr(part, name)) for sign, part in self._terms]
+        if any(expression is None for _, expression in found):
+            return None
+        return sympy.Add(*[sign * expression for sign, expression in found])
+
+    @property
+    def count_expr(self) -> sympy.Expr | None:
+        return self._signed("count_expr")
+
+    @property
+    def sum_expr(self) -> sympy.Expr | None:
+        return self._signed("sum_expr")
+
+    @property
+    def counting_expr(self) -> sympy.Expr | None:
+        return self._signed("counting_expr")
+
+    @property
+    def summing_expr(self) -> sympy.Expr | None:
+        return self._signed("summing_expr")
+
+    @property
+    def growth(self) -> Growth | None:
+        if self._terms is None:
+            return None
+        known = [(sign, part.growth) for sign, part in self._terms if part.growth is not None]
+        if len(known) < len(self._terms):
+            return None
+        parts = [(sign, growth) for sign, growth in known if growth.constant != 0]
+        if not parts:
+            return constant_growth(0)
+        order = max(growth.order for _, growth in parts)
+        top = [(sign, growth.constant) for sign, growth in parts if growth.order == order]
+        constants = [sign * value for sign, value in top if value is not None]
+        if len(constants) < len(top):
+            return None
+        constant = sympy.simplify(sympy.Add(*constants))
+        return Growth(constant, *order) if constant.is_positive else None
+
+
 @dataclass(frozen=True)
 class ArithmeticLags(LagSet):
-    """``{0, step, 2·step, …}``; ``step = 1`` is every lag."""
+    """``{first, first + step, first + 2·step, …}``; ``step = 1`` and ``first = 0`` is every lag."""
 
     step: int
+    first: int = 0
     largest = math.inf
 
     @property
     def reason(self) -> str:  # type: ignore[override]
+        if self.first:
+            return f"the lags are {self.first}, {self.first + self.step}, … in steps of {self.step}"
         return "every lag occurs" if self.step == 1 else f"the lags are the multiples of {self.step}"
 
     def up_to(self, limit: int) -> np.ndarray:
-        return np.arange(0, limit + 1, self.step, dtype=np.int64)
+        return np.arange(self.first, limit + 1, self.step, dtype=np.int64)
 
     def count(self, limit: int) -> int:
-        return limit // self.step + 1 if limit >= 0 else 0
+        return (limit - self.first) // self.step + 1 if limit >= self.first else 0
 
     def sum(self, limit: int) -> int:
-        last = self.count(limit) - 1
-        return self.step * last * (last + 1) // 2 if last >= 0 else 0
+        number = self.count(limit)
+        return self.first * number + self.step * number * (number - 1) // 2
 
     @property
     def count_expr(self) -> sympy.Expr:
-        return sympy.ceiling(n / self.step)
+        count = sympy.ceiling((n - self.first) / self.step)
+        return count if self.first <= self.step else sympy.Max(count, 0)
 
     @property
     def sum_expr(self) -> sympy.Expr:
         count = self.count_expr
-        return sympy.Integer(self.step) * count * (count - 1) / 2
+        return self.first * count + sympy.Integer(self.step) * count * (count - 1) / 2
+
+    @property
+    def growth(self) -> Growth:
+        return Growth(sympy.Rational(1, self.step), sympy.Integer(1))
 
     @property
     def all_from(self) -> int | None:
-        return 0 if self.step == 1 else None
+        return self.first if self.step == 1 else None
+
+    @property
+    def periodicity(self) -> Periodicity:
+        return Periodicity(self.step, 0, self.first)
 
 
 @dataclass(frozen=True)
@@ -196,6 +303,18 @@ class IndexLags(LagSet):
         if self.count_expr is None or self.function.prefix_sum_expr is None:
             return None
         return self.function.prefix_sum_expr.subs(COUNT, self.count_expr)
+
+    @property
+    def counting_expr(self) -> sympy.Expr | None:
+        return self._finite.counting_expr if self._finite else self.function.counting_expr
+
+    @property
+    def summing_expr(self) -> sympy.Expr | None:
+        return self._finite.summing_expr if self._finite else self.function.summing_expr
+
+    @property
+    def growth(self) -> Growth | None:
+        return None if self.function.growth is None else self.function.growth[0]
 
 
 def _abbreviate(lags: tuple[int, ...]) -> str:

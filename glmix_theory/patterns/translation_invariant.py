@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import sympy
 
 from glmix_theory.errors import CausalityError, PatternError, check_length
 from glmix_theory.patterns.base import Pattern, check_position, everything
 from glmix_theory.patterns.index_functions import IndexFunction
 from glmix_theory.patterns.lag_sets import ArithmeticLags, FiniteLags, IndexLags, LagSet
+from glmix_theory.patterns.symbols import SymbolicLags, length_or_symbol, substituted, symbols_in
 
 
 class TranslationInvariant(Pattern):
@@ -152,6 +154,17 @@ class Lags(TranslationInvariant):
             )
         super().__init__(FiniteLags(tuple(members)))
 
+    @staticmethod
+    def band(r: int | sympy.Symbol) -> Pattern:
+        """Lags ``1 … r``: the reads of a recurrence of order ``r``, which may be a symbol.
+
+        >>> import glmix_theory as glm
+        >>> glm.Lags.band(3)
+        Lags([1, 2, 3])
+        """
+        order = length_or_symbol(r, "r")
+        return Lags(range(1, order + 1)) if isinstance(order, int) else Window(order).shift(1)
+
     def __repr__(self) -> str:
         assert isinstance(self._lags, FiniteLags)
         return f"Lags({list(self._lags.lags)})"
@@ -180,6 +193,8 @@ class Diagonal(TranslationInvariant):
     (10,)
     """
 
+    tree_parts = frozenset({"self"})
+
     def __init__(self) -> None:
         super().__init__(FiniteLags((0,)))
 
@@ -197,9 +212,17 @@ class Window(TranslationInvariant):
     Raises :class:`~glmix_theory.errors.LengthError` for ``w < 1``.
     """
 
-    def __init__(self, w: int) -> None:
-        self.w = check_length(w, "w")
-        super().__init__(FiniteLags(tuple(range(self.w))))
+    def __init__(self, w: int | sympy.Symbol) -> None:
+        self.w = length_or_symbol(w, "w")
+        lags = FiniteLags(tuple(range(self.w))) if isinstance(self.w, int) else SymbolicLags(0, self.w)
+        super().__init__(lags)
+
+    @property
+    def free_symbols(self) -> frozenset[sympy.Symbol]:
+        return symbols_in(self.w)
+
+    def subs(self, *values: Any) -> Pattern:
+        return Window(substituted(self.w, *values))
 
     def __repr__(self) -> str:
         return f"Window({self.w})"
@@ -234,9 +257,16 @@ class Strided(TranslationInvariant):
     Child et al. 2019, arXiv:1904.10509.
     """
 
-    def __init__(self, s: int) -> None:
-        self.s = check_length(s, "s")
-        super().__init__(ArithmeticLags(self.s))
+    def __init__(self, s: int | sympy.Symbol) -> None:
+        self.s = length_or_symbol(s, "s")
+        super().__init__(ArithmeticLags(self.s) if isinstance(self.s, int) else SymbolicLags(0, step=self.s))
+
+    @property
+    def free_symbols(self) -> frozenset[sympy.Symbol]:
+        return symbols_in(self.s)
+
+    def subs(self, *values: Any) -> Pattern:
+        return Strided(substituted(self.s, *values))
 
     def __repr__(self) -> str:
         return f"Strided({self.s})"

@@ -1,7 +1,19 @@
 """Tables, plots and pages made from reports."""
 
+from glmix_theory.report.frontier import FrontierRow, frontier, frontier_table, plot_frontier
 from glmix_theory.report.page import page, write_page
 from glmix_theory.report.plots import plot_mixer, uniform_matrix
 from glmix_theory.report.table1 import table1, table1_reports
 
-__all__ = ["page", "plot_mixer", "table1", "table1_reports", "uniform_matrix", "write_page"]
+__all__ = [
+    "FrontierRow",
+    "frontier",
+    "frontier_table",
+    "page",
+    "plot_frontier",
+    "plot_mixer",
+    "table1",
+    "table1_reports",
+    "uniform_matrix",
+    "write_page",
+]

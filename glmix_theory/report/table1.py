@@ -10,7 +10,7 @@ from glmix_theory.mixers import catalogue
 from glmix_theory.progress import track
 from glmix_theory.rendering import Table, formula_text
 
-COLUMNS = ("step_cost", "cache_size", "distance", "depth")
+COLUMNS = ("step_cost", "cache_size", "distance", "congestion")
 """Quantities shown, by report attribute."""
 
 
@@ -25,7 +25,9 @@ def table1_reports(names: list[str] | None = None) -> dict[str, Report]:
 
 
 def table1(reports: dict[str, Report] | None = None) -> Table:
-    """The reports as one table; each cell ends with its status.
+    """The reports as one table; each cell ends with its status, then the paper's own value where it is in Table 1.
+
+    ``blank in the paper`` marks the cells it leaves empty. Congestion is that of copying ``n`` tokens.
 
     Parameters
     ----------
@@ -34,7 +36,10 @@ def table1(reports: dict[str, Report] | None = None) -> Table:
     """
     shown = table1_reports() if reports is None else reports
     rows = [
-        [catalogue.entry(name).title, *(cell(report[column], report.lengths) for column in COLUMNS)]
+        [
+            catalogue.entry(name).title,
+            *(cell(report[column], report.lengths) + paper(name, column) for column in COLUMNS),
+        ]
         for name, report in shown.items()
     ]
     return Table(["mixer", *(column.replace("_", " ") for column in COLUMNS)], rows)
@@ -54,3 +59,16 @@ def cell(quantity: Quantity, lengths: tuple[int, ...]) -> str:
     values = ", ".join(f"{quantity.at(length)} at n={length}" for length in lengths)
     known = f"{theta_text(quantity)}: " if quantity.theta is not None else ""
     return f"{known}{values}, {quantity.status}"
+
+
+def paper(name: str, column: str) -> str:
+    """What the source paper prints in this cell of Table 1, in brackets; empty for other mixers.
+
+    >>> paper("attention", "distance"), paper("exponential_cache_efficient", "distance")
+    (' [paper: 1]', ' [blank in the paper]')
+    """
+    values = catalogue.entry(name).paper_values
+    if values is None:
+        return ""
+    printed = getattr(values, column)
+    return " [blank in the paper]" if printed is None else f" [paper: {printed}]"

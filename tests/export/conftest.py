@@ -94,6 +94,15 @@ def _mean(query: list[float], rows: list[tuple[list[float], list[float]]], width
     return [sum(w * row[c] for w, (_, row) in zip(weights, rows)) for c in range(width)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def single_thread():
+    """Small tensors: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def brute_force():
     """``(mixer, q, k, v) -> z`` by plain loops over tokens and numbers."""

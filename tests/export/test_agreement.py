@@ -118,9 +118,7 @@ families = st.sampled_from(
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(direct=pairs, recurrent=strict_pairs, readout=st.none() | pairs, family=families, n=st.integers(1, 26))
-def test_drawn_graphs_agree_with_the_brute_force(
-    brute_force, draw_qkv, direct, recurrent, readout, family, n
-):
+def test_drawn_graphs_agree_with_the_brute_force(brute_force, draw_qkv, direct, recurrent, readout, family, n):
     mixer = glm.Mixer(
         direct=glm.Explicit(direct),
         recurrent=glm.Explicit(recurrent) | family,

@@ -73,9 +73,7 @@ def test_a_horizon_is_allocated_at_once(mixer, make_layer, draw):
     x = draw(0, 1, 30, 4)
     seen = set()
     for split in (0, 5):
-        found, _ = decoded(
-            layer, x, split, horizon=25, each=lambda cache: seen.add((cache.position, cache.rows))
-        )
+        found, _ = decoded(layer, x, split, horizon=25, each=lambda cache: seen.add((cache.position, cache.rows)))
         torch.testing.assert_close(found, layer(x), **EXACT)
     assert seen == {(t, plan.peak(max(t, 25))) for t in range(31)}
 
@@ -100,7 +98,7 @@ def test_steps_apply_as_many_terms_as_the_patterns_have(mixer, make_layer, draw)
 
 def test_a_step_touches_no_more_rows_when_the_sequence_is_long(make_layer, draw, monkeypatch):
     """Tensor work of one step: rows gathered stay at the in-degree, whatever the position."""
-    layer = make_layer(glm.Mixer(recurrent=glm.Lags([1, 500])), 4, 1)
+    layer = make_layer(glm.Mixer(recurrent=glm.Lags([1, 7, 500])), 4, 1)
     x = draw(0, 1, 2000, 4)
     _, cache = layer.prefill(x, horizon=3000)
     sizes = []
@@ -113,7 +111,7 @@ def test_a_step_touches_no_more_rows_when_the_sequence_is_long(make_layer, draw,
     monkeypatch.setattr(torch.Tensor, "index_select", spy)
     for t in range(3):
         layer.step(x[:, t], cache)
-    assert sizes == [0, 2] * 3
+    assert sizes == [3] * 3
 
 
 def test_the_state_continues_in_another_layer_with_the_same_parameters(mixer, make_layer, draw):
@@ -167,6 +165,16 @@ def test_decoding_under_autocast_stays_close(make_layer, draw):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found, _ = decoded(layer, x, 20)
         torch.testing.assert_close(found, layer(x), rtol=5e-2, atol=5e-2)
+
+
+def test_a_step_sums_in_full_precision_under_autocast(make_layer, draw):
+    layer = make_layer(glm.Mixer(recurrent=glm.Offsets(2**glm.k), readout=glm.Window(2)), dtype=torch.float32)
+    plain, lowered = layer.empty_cache(1), layer.empty_cache(1)
+    for t in range(20):
+        q, k, v = draw(t, 3, 1, 2, 2, dtype=torch.float32)
+        expected = plain.advance(q, k, v)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(lowered.advance(q, k, v), expected)
 
 
 def test_wrong_caches_are_refused_by_name(make_layer, draw):

@@ -21,9 +21,7 @@ def test_gradients_equal_the_reference(mixer, draw, draw_qkv):
 
 def test_gradcheck_of_mix(sparse_mixer, draw_qkv):
     inputs = [x.requires_grad_() for x in draw_qkv(0, 1, 1, 9, 2)]
-    assert torch.autograd.gradcheck(
-        lambda q, k, v: blocked_backend.mix(sparse_mixer, q, k, v, block=4).z, inputs
-    )
+    assert torch.autograd.gradcheck(lambda q, k, v: blocked_backend.mix(sparse_mixer, q, k, v, block=4).z, inputs)
 
 
 def test_gradcheck_of_solve(sparse_mixer, draw):
@@ -41,9 +39,7 @@ def test_solve_gradients_equal_the_reference(mixer, draw):
     results = []
     for backend in ("torch", "reference"):
         z = solve(mixer, inputs[1], inputs[2], inputs[0], *inputs[3:], backend=backend)
-        results.append(
-            torch.autograd.grad((z * weight).sum(), inputs, allow_unused=True, materialize_grads=True)
-        )
+        results.append(torch.autograd.grad((z * weight).sum(), inputs, allow_unused=True, materialize_grads=True))
     torch.testing.assert_close(results[0], results[1])
 
 

@@ -51,8 +51,7 @@ def test_sampling_follows_its_generator():
     model = small()
     tokens = drawn_tokens(1, 4)
     runs = [
-        model.generate(tokens, 20, temperature=2.0, generator=torch.Generator().manual_seed(seed))
-        for seed in (0, 0, 1)
+        model.generate(tokens, 20, temperature=2.0, generator=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
     ]
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])

@@ -73,6 +73,15 @@ def test_autocast_lowers_the_projections_alone(make_layer, draw):
     assert layer.projection.weight.grad.isfinite().all()
 
 
+def test_a_compiled_layer_gives_the_same_values_and_gradients(make_layer, draw):
+    layer = make_layer(MIXER, 8, 2)
+    compiled = torch.compile(layer, backend="eager")
+    x = draw(0, 2, 20, 8).requires_grad_()
+    for run in (layer, compiled, compiled):
+        gradient = torch.autograd.grad(run(x).square().sum(), x)[0]
+        torch.testing.assert_close(gradient, torch.autograd.grad(layer(x).square().sum(), x)[0])
+
+
 def test_layer_errors():
     with pytest.raises(ShapeError, match=r"d_model = 10 is not divisible by n_heads = 4.*8 or 12"):
         to_torch(MIXER, 10, 4)
@@ -96,9 +105,7 @@ def test_layer_errors():
 
 @pytest.mark.parametrize("kind", [name for name in COEFFICIENTS if name != "softmax"])
 def test_kinds_not_exported_say_so(kind):
-    with pytest.raises(
-        CoefficientError, match=f"'{kind}' is not exported yet; this version exports 'softmax'"
-    ):
+    with pytest.raises(CoefficientError, match=f"'{kind}' is not exported yet; this version exports 'softmax'"):
         to_torch(glm.Mixer(coefficients=kind), 8)
     x = torch.zeros(1, 1, 3, 2)
     with pytest.raises(CoefficientError, match=f"'{kind}' is not exported yet"):

@@ -1,6 +1,7 @@
 """The cache-efficient construction: containment, lag bound, slots that move, and the closed form."""
 
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -21,7 +22,7 @@ FORMULA = pytest.mark.parametrize("name", FROM_ONE)
 def closed_form(f: list[int], i: int) -> set[int]:
     """THEORY proposition 7 with fractions, 1-based."""
     periods = [1]
-    for before, after in zip(f, f[1:]):
+    for before, after in pairwise(f):
         periods.append(periods[-1] * ceil(Fraction(after - before, periods[-1])))
     return {a * ceil(Fraction(i - value, a)) for a, value in zip(periods, f) if value < i}
 
@@ -99,9 +100,7 @@ def test_periods_divide_each_other_and_slots_can_be_proved_disjoint(name: str) -
     for upto in (*range(min(number, 12)), number):
         if pattern.slots_disjoint_until(upto):
             last = g(upto) if upto < number else LONGEST
-            assert all(
-                pattern.in_degree(t) == len(brute_force.offset_values(g, t)) for t in range(min(last, LONGEST))
-            )
+            assert all(pattern.in_degree(t) == len(brute_force.offset_values(g, t)) for t in range(min(last, LONGEST)))
 
 
 def test_slots_of_powers_are_disjoint_and_those_of_squares_are_not() -> None:

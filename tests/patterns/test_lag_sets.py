@@ -1,5 +1,6 @@
 """Lag sets: counts, sums and closed forms against enumeration, at every length up to 300."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -118,7 +119,7 @@ def test_closed_forms_exist_where_the_derivation_is_known() -> None:
 
 
 def test_closed_forms_by_hand() -> None:
-    assert glm.Offsets(2**k).lag_set.count_expr == sympy.ceiling(sympy.log(n) / sympy.log(2))
+    assert str(glm.Offsets(2**k).lag_set.count_expr) == "ceiling(log(n)/log(2))"
     assert glm.Dense().lag_set.sum_expr.subs(n, 10**12) == 10**12 * (10**12 - 1) // 2
     assert glm.Window(5).lag_set.count_expr == sympy.Min(n, 5)
 
@@ -155,8 +156,6 @@ def test_arrays_handed_out_cannot_change_the_pattern() -> None:
     for name, drawn in LAG_CASES.items():
         found = drawn.pattern.lag_set.up_to(50)
         before = drawn.pattern.sources(50)
-        try:
+        with contextlib.suppress(ValueError):  # read-only is as good
             found[:] = 0
-        except ValueError:
-            pass  # read-only, as good
         assert drawn.pattern.sources(50) == before, name
