@@ -40,17 +40,14 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
         yield from items
         return
     size = total if total is not None else (len(items) if isinstance(items, Sized) else None)
-    iterator, began, done = iter(items), time.monotonic(), 0
-    for item in iterator:
+    iterator, began = iter(items), time.monotonic()
+    for done, item in enumerate(iterator, 1):
         yield item
-        done += 1
         if time.monotonic() - began > SHOWN_AFTER:
             yield from _with_bar(iterator, description, size, done, console)
 
 
-def _with_bar(
-    items: Iterator[Item], description: str, size: int | None, done: int, console: Console
-) -> Iterator[Item]:
+def _with_bar(items: Iterator[Item], description: str, size: int | None, done: int, console: Console) -> Iterator[Item]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -76,7 +76,8 @@ class Table:
 
         buffer = io.StringIO()
         Console(file=buffer, width=width, color_system=None).print(self.to_rich())
-        return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+        lines = (line.rstrip() for line in buffer.getvalue().splitlines())
+        return "\n".join(line for line in lines if line)
 
 
 def formula_text(expression: sympy.Expr) -> str:

@@ -18,7 +18,8 @@ from glmix_theory.complexity.quasi_linear import QuasiLinear, largest_of
 from glmix_theory.mixers import Mixer
 from glmix_theory.patterns import Empty, Pattern
 from glmix_theory.patterns.growth import LINEAR, Growth
-from glmix_theory.patterns.lag_sets import IndexLags
+from glmix_theory.patterns.lag_operations import LagUnion
+from glmix_theory.patterns.lag_sets import IndexLags, LagSet
 from glmix_theory.patterns.monotone import exponential_polynomial
 from glmix_theory.patterns.periodicity import Periodicity
 from glmix_theory.patterns.symbols import refuse
@@ -73,7 +74,7 @@ def horizon_cache_size(mixer: Mixer) -> Quantity:
             return _quantity(
                 mixer, None, rates[0].times(state), "proved", (reason, "so it grows as the cache size does")
             )
-    if any(_reaches_back(part) for part in parts):
+    if any(_reaches_back(part.lag_set) for part in parts):
         reason = (
             "f(k+1)/f(k) is bounded by some C, so among lags up to n/2 the largest is at least n/(2C), and with n/2 "
             "steps to come every row nearer than that is read again: at least n/(2C) rows are live, at most n"
@@ -114,11 +115,12 @@ def _ever_live(pattern: Pattern) -> bool:
     return lags is None or lags.largest is None or lags.largest > 0
 
 
-def _reaches_back(pattern: Pattern) -> bool:
-    """Whether the lags are known to grow by a bounded factor for ever."""
-    lags = pattern.lag_set
+def _reaches_back(lags: LagSet | None) -> bool:
+    """Whether the lags are known to grow by a bounded factor for ever; more lags keep more rows."""
     if lags is None or not lags.proved:
         return False
+    if isinstance(lags, LagUnion):
+        return _reaches_back(lags.left) or _reaches_back(lags.right)
     f = lags.function.expr if isinstance(lags, IndexLags) else None
     if f is not None and exponential_polynomial(f) is not None:
         return True

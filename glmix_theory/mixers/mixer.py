@@ -91,9 +91,7 @@ class Mixer:
     def parts(self) -> dict[str, Pattern]:
         """The patterns present, by part name; an empty recurrence is left out."""
         named = {"direct": self.direct, "recurrent": self.recurrent, "readout": self.readout}
-        return {
-            part: pattern for part, pattern in named.items() if pattern is not None and not pattern.empty
-        }
+        return {part: pattern for part, pattern in named.items() if pattern is not None and not pattern.empty}
 
     @property
     def free_symbols(self) -> frozenset[sympy.Symbol]:
@@ -103,9 +101,7 @@ class Mixer:
     def subs(self, *values: Any) -> Mixer:
         """The mixer with numbers in place of symbols: ``m.subs(w, 4)`` or ``m.subs({w: 4, g: 2})``."""
         readout = None if self.readout is None else self.readout.subs(*values)
-        return replace(
-            self, direct=self.direct.subs(*values), recurrent=self.recurrent.subs(*values), readout=readout
-        )
+        return replace(self, direct=self.direct.subs(*values), recurrent=self.recurrent.subs(*values), readout=readout)
 
     def sources(self, t: int) -> dict[str, tuple[int, ...]]:
         """What step ``t`` reads, by part."""

@@ -80,9 +80,9 @@ def parse_formula(text: str) -> sympy.Expr:
     --------
     >>> parse_formula("k**2 + 1")
     k**2 + 1
-    >>> parse_formula("__import__('os')")
+    >>> parse_formula("flor(k / 2)")
     Traceback (most recent call last):
-    glmix_theory.errors.FormulaError: '__import__' is not allowed in a formula; known: k, n, floor, ceiling, log, sqrt, factorial, fibonacci, binomial, Min, Max, Abs
+    glmix_theory.errors.FormulaError: 'flor' is not allowed in a formula; did you mean 'floor'?
     """
     value = _Reader(text, {"k": k, "n": n, **FUNCTIONS}).read()
     if not isinstance(value, sympy.Expr) or value.has(sympy.zoo, sympy.nan):
