@@ -83,7 +83,12 @@ class Report:
             ]
             for quantity in self
         ]
-        return Table(columns, rows, title=self.mixer.name or repr(self.mixer), caption="" if self.mixer.free_symbols else str(self.law()))
+        return Table(
+            columns,
+            rows,
+            title=self.mixer.name or repr(self.mixer),
+            caption="" if self.mixer.free_symbols else str(self.law()),
+        )
 
     def law(self) -> Law:
         """How close the mixer comes to ``congestion × cache = n``, at the largest length shown (see ``Law``)."""
