@@ -30,3 +30,21 @@ def test_the_shape_needed_is_stated() -> None:
 def test_the_strict_pattern_is_offered() -> None:
     with pytest.raises(StrictnessError, match=r"contains \(0, 0\).*use Window\(2\)\.strict\(\)"):
         glm.Mixer(recurrent=glm.Window(2))
+
+
+@pytest.mark.parametrize("other", [glm.Dense(), glm.Blocks(7)])
+def test_a_late_diagonal_pair_is_found(other: glm.Pattern) -> None:
+    """Operations look at the first 256 steps only, unless a part lists its pairs."""
+    late = glm.Explicit([(5, 2), (300, 300)])
+    for recurrent in (late & other, other & late, late - glm.Explicit([(5, 2)])):
+        with pytest.raises(StrictnessError, match=r"contains \(300, 300\)"):
+            glm.Mixer(recurrent=recurrent)
+    assert (late - other).first_diagonal() is None
+
+
+def test_a_symbolic_mixer_is_no_layer() -> None:
+    import sympy
+
+    window = glm.Window(sympy.Symbol("w", integer=True, positive=True))
+    with pytest.raises(glm.errors.SymbolicError, match="w"):
+        glm.to_torch(glm.Mixer(direct=window), d_model=4)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from glmix_theory.errors import CoefficientError, PatternError, nearest
+from glmix_theory.errors import CoefficientError, PatternError, SymbolicError, nearest
 from glmix_theory.export.layout import Layout
 from glmix_theory.mixers import COEFFICIENTS, Mixer
 
@@ -47,6 +47,11 @@ def check_mixer(mixer: object) -> None:
         raise PatternError(
             f"{mixer!r} is a {type(mixer).__name__}; a glm.Mixer is needed, for example "
             "glm.Mixer(direct=glm.Diagonal(), recurrent=glm.Offsets(2**glm.k))"
+        )
+    if mixer.free_symbols:
+        names = ", ".join(sorted(str(symbol) for symbol in mixer.free_symbols))
+        raise SymbolicError(
+            f"{mixer!r} depends on {names}; a layer needs numbers: give them first, for example with .subs(symbol, 16)"
         )
     if mixer.state != 1:
         raise CoefficientError(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from glmix_theory.patterns.base import Pattern
+from glmix_theory.patterns.families import Explicit
 from glmix_theory.patterns.lag_operations import LagDifference, LagIntersection, LagSum, LagUnion, union_of_lags
 from glmix_theory.patterns.lag_sets import LagSet
 from glmix_theory.patterns.operation import Operation
@@ -140,6 +141,12 @@ class Intersection(Binary):
         steps = [step for part in self.parts if (step := part.last_step(width)) is not None]
         return min(steps) if steps else None
 
+    def first_diagonal(self) -> int | None:
+        for part, other in (self.parts, self.parts[::-1]):
+            if isinstance(part, Explicit):  # its few diagonal pairs are looked up wherever they are
+                return next((t for t, s in part.edges if t == s and t in other.sources(t)), None)
+        return super().first_diagonal()
+
     def _derived_read_from(self, width: int, start: int) -> tuple[np.ndarray, np.ndarray]:
         left, right = (part.read_from(width, start) for part in self.parts)
         left_always, right_always = (part.always_read(width, start) for part in self.parts)
@@ -165,6 +172,11 @@ class Difference(Binary):
     @property
     def off_diagonal(self) -> bool:
         return self.left.off_diagonal
+
+    def first_diagonal(self) -> int | None:
+        if isinstance(self.left, Explicit):
+            return next((t for t, s in self.left.edges if t == s and t not in self.right.sources(t)), None)
+        return super().first_diagonal()
 
     def _rows(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         left, right, width = self._pair_keys(start, stop)
