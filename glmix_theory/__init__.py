@@ -11,7 +11,7 @@
 from typing import Any
 
 from glmix_theory import errors, rendering
-from glmix_theory.analysis import Report, analyze
+from glmix_theory.analysis import Comparison, Report, analyze, compare
 from glmix_theory.complexity import Bounds, Quantity, SlotPlan
 from glmix_theory.errors import GlmixError
 from glmix_theory.expressivity import CertificateError, Demand, congestion_bounds, reach, shortest_path, state_rank_at
@@ -49,6 +49,7 @@ __all__ = [
     "Bounds",
     "CacheEfficient",
     "CertificateError",
+    "Comparison",
     "Demand",
     "Dense",
     "Diagonal",
@@ -74,6 +75,7 @@ __all__ = [
     "Window",
     "analyze",
     "catalogue",
+    "compare",
     "congestion_bounds",
     "edges",
     "errors",

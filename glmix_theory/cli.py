@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from glmix_theory.analysis import analyze
+from glmix_theory.analysis import analyze, compare
 from glmix_theory.errors import FormulaError, GlmixError, LengthError, UnknownNameError, check_length, nearest
 from glmix_theory.mixers import Mixer, catalogue
 from glmix_theory.patterns import CacheEfficient, Diagonal, Offsets, Pattern, parse_formula, parse_pattern
@@ -37,12 +37,22 @@ CacheEfficientFlag = Annotated[
 @app.command()
 def table(
     json_output: Json = False,
-    all_entries: Annotated[bool, typer.Option("--all", help="Every catalogue entry, not only Table 1.")] = False,
+    all_entries: Annotated[
+        bool, typer.Option("--all", help="Every catalogue entry and hybrid, derived beside published.")
+    ] = False,
 ) -> None:
-    """Derive the theory columns of Table 1, each with its status."""
+    """Derive the theory columns of Table 1, each with its status; with --all, of the whole catalogue."""
     from glmix_theory.report import table1, table1_reports
+    from glmix_theory.report.catalogue_table import catalogue_rows, catalogue_table
 
-    reports = table1_reports(catalogue.names() if all_entries else None)
+    if all_entries:
+        rows = catalogue_rows()
+        if json_output:
+            _print_json({row.name: row.to_dict() for row in rows})
+        else:
+            _console().print(catalogue_table(rows).to_rich())
+        return
+    reports = table1_reports()
     if json_output:
         _print_json({name: report.to_dict() for name, report in reports.items()})
     else:
@@ -66,6 +76,30 @@ def analyze_command(
     _console().print(report.table().to_rich())
     if explain:
         _console().print(report.explain(), markup=False, highlight=False)
+
+
+@app.command("compare")
+def compare_command(
+    targets: Annotated[list[str], typer.Argument(help="Two or more targets, each as for analyze.")],
+    quantity: Annotated[list[str] | None, typer.Option(help="Quantity to compare; repeatable.")] = None,
+    longest: Annotated[int, typer.Option(help="How far to look for changes.")] = 2**20,
+    enumerated: Annotated[int, typer.Option(help="Every length up to here is evaluated.")] = 4096,
+    at: Annotated[list[int] | None, typer.Option(help="Length to show exact values at; repeatable.")] = None,
+    json_output: Json = False,
+) -> None:
+    """Put mixers side by side, with the lengths at which one becomes cheaper than another."""
+    comparison = compare(
+        {target: resolve(target) for target in targets},
+        tuple(quantity) if quantity else ("step_cost", "total_cost", "cache_size"),
+        longest,
+        enumerated,
+        tuple(at) if at else (64, 1024),
+    )
+    if json_output:
+        _print_json(comparison.to_dict())
+    else:
+        _console().print(comparison.table().to_rich())
+        _console().print(comparison.crossover_table().to_rich())
 
 
 @app.command("verify")

@@ -11,7 +11,7 @@ from typing import Any
 import sympy
 
 from glmix_theory.analysis.law import Law
-from glmix_theory.complexity import Quantity, cache_size, horizon_cache_size, step_cost, total_cost
+from glmix_theory.complexity import Quantity, cache_size, horizon_cache_size, step_cost, total_cost, units
 from glmix_theory.errors import PatternError, UnknownNameError, check_length, nearest
 from glmix_theory.expressivity import congestion, depth, distance, state_rank
 from glmix_theory.mixers import Mixer
@@ -94,6 +94,31 @@ class Report:
         """How close the mixer comes to ``congestion × cache = n``, at the largest length shown (see ``Law``)."""
         length = max(self.lengths, default=64)
         return Law(length, self["congestion"].at(length), self["cache_size"].at(length))
+
+    def flops(self, phase: str = "decode", **options: Any) -> Any:
+        """Necessary flops in ``n``, ``d`` and ``h``; see :func:`glmix_theory.complexity.units.flops`.
+
+        >>> import glmix_theory as glm
+        >>> glm.analyze(glm.Mixer(direct=glm.Dense())).flops("decode", d=64)
+        256*h*n
+        """
+        return units.flops(self.mixer, phase, **options)
+
+    def cache_bytes(self, **options: Any) -> Any:
+        """Bytes of one sequence's cache; see :func:`glmix_theory.complexity.units.cache_bytes`."""
+        return units.cache_bytes(self.mixer, **options)
+
+    def decode_bytes(self, **options: Any) -> Any:
+        """Bytes the costliest decode step moves; see :func:`glmix_theory.complexity.units.decode_bytes`."""
+        return units.decode_bytes(self.mixer, **options)
+
+    def arithmetic_intensity(self, **options: Any) -> sympy.Expr:
+        """Flops per byte of a decode step; see :func:`glmix_theory.complexity.units.arithmetic_intensity`."""
+        return units.arithmetic_intensity(self.mixer, **options)
+
+    def roofline(self, machine: units.Machine, **options: Any) -> str:
+        """``"memory"`` or ``"compute"``, at a length; see :func:`glmix_theory.complexity.units.roofline`."""
+        return units.roofline(self.mixer, machine, **options)
 
     def explain(self, name: str | None = None) -> str:
         """The evidence of one quantity, or of all: the derivation, step by step."""

@@ -1,5 +1,6 @@
 """Tables, plots and pages made from reports."""
 
+from glmix_theory.report.catalogue_table import catalogue_rows, catalogue_table, stack_quantity
 from glmix_theory.report.frontier import FrontierRow, frontier, frontier_table, plot_frontier
 from glmix_theory.report.page import page, write_page
 from glmix_theory.report.plots import plot_mixer, uniform_matrix
@@ -7,11 +8,14 @@ from glmix_theory.report.table1 import table1, table1_reports
 
 __all__ = [
     "FrontierRow",
+    "catalogue_rows",
+    "catalogue_table",
     "frontier",
     "frontier_table",
     "page",
     "plot_frontier",
     "plot_mixer",
+    "stack_quantity",
     "table1",
     "table1_reports",
     "uniform_matrix",
