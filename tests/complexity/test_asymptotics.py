@@ -7,7 +7,7 @@ import sympy
 
 import glmix_theory as glm
 from glmix_theory import k, n
-from glmix_theory.complexity.asymptotics import leading
+from tests.complexity.limits import leading
 
 MIXERS = {
     "attention": glm.catalogue["attention"],

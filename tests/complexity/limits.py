@@ -1,4 +1,4 @@
-"""Θ classes, certified by limits.
+"""Θ classes by limits: a second method, against which the composed growth is held.
 
 A candidate ``n^a (log n)^b`` is read off the expression by limits, and accepted only when the limit of
 the ratio exists, is finite and positive: that limit is the leading constant.
@@ -13,22 +13,6 @@ import sympy
 from glmix_theory.notation import n
 
 _x = sympy.Symbol("x", positive=True)
-
-
-@lru_cache(maxsize=1024)
-def theta(expression: sympy.Expr) -> sympy.Expr | None:
-    """The Θ class of a closed form in ``n``, or ``None`` where no limit certifies one.
-
-    >>> theta(sympy.ceiling(sympy.log(n, 2))), theta(3 * n * (n + 1) / 2), theta(sympy.Min(n, 16))
-    (log(n), n**2, 1)
-    """
-    certified = leading(expression)
-    return None if certified is None else certified[1]
-
-
-def theta_evidence(scale: sympy.Expr) -> str:
-    """The evidence line for a Θ class found by :func:`theta`."""
-    return f"Θ({scale}): the ratio has a finite positive limit, with every rounding at either end of its range"
 
 
 @lru_cache(maxsize=1024)
