@@ -18,6 +18,7 @@ from glmix_theory.mixers import Mixer
 from glmix_theory.notation import k, n
 from glmix_theory.patterns import CacheEfficient, Offsets, Pattern
 from glmix_theory.patterns.lag_sets import LagSet
+from glmix_theory.patterns.rounding import floor
 
 __all__ = ["ClosedForm", "closed_form", "distance", "distance_lower_bound"]
 
@@ -201,7 +202,7 @@ def _cache_efficient(mixer: Mixer, pattern: CacheEfficient) -> ClosedForm:
         return ClosedForm(
             laws.power_of_two_distance,
             sympy.Piecewise(
-                (0, n <= 1), (1, n <= 3), (sympy.floor(sympy.log((n - 1) / sympy.Integer(3)) / sympy.log(2)) + 2, True)
+                (0, n <= 1), (1, n <= 3), (floor(sympy.log((n - 1) / sympy.Integer(3)) / sympy.log(2)) + 2, True)
             ),
             sympy.log(n),
             "proved",

@@ -13,6 +13,7 @@ from glmix_theory.expressivity.cache_efficient_laws import geometric_base
 from glmix_theory.expressivity.lag_profile import sums_of_lags
 from glmix_theory.notation import k, n
 from glmix_theory.patterns.index_functions import IndexFunction
+from glmix_theory.patterns.rounding import floor
 
 WARING = {
     2: (4, "Lagrange 1770: every natural number is a sum of 4 squares"),
@@ -79,7 +80,7 @@ def _geometric(base: int) -> LagTheorem:
     if base == 2:
         return LagTheorem(
             lambda length: length.bit_length() - 1,
-            sympy.floor(sympy.log(n) / sympy.log(2)),
+            floor(sympy.log(n) / sympy.log(2)),
             sympy.log(n),
             "proved",
             (

@@ -9,7 +9,7 @@ import sympy
 from glmix_theory.notation import k, n
 from glmix_theory.patterns.growth import Growth
 from glmix_theory.patterns.monotone import exponential_polynomial
-from glmix_theory.patterns.rounding import ceiling
+from glmix_theory.patterns.rounding import ceiling, floor
 
 _x = sympy.Symbol("x", positive=True)
 
@@ -66,7 +66,7 @@ def count_below(expression: sympy.Expr, first: int) -> sympy.Expr | None:
         if solved is not None and isinstance(rounded[0], sympy.floor):
             count = _rounded_up(solved.subs(n, n - constant))
         elif solved is not None:
-            count = sympy.floor(solved.subs(n, n - constant - 1)) + 1
+            count = floor(solved.subs(n, n - constant - 1)) + 1
     if count is None or (first == 1 and zero_at_first):
         return count
     return sympy.Piecewise((0, n <= first), (count, True))

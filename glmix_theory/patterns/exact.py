@@ -10,7 +10,7 @@ from typing import Any
 import sympy
 
 from glmix_theory.notation import k
-from glmix_theory.patterns.rounding import ceiling
+from glmix_theory.patterns.rounding import ceiling, exactly_rounded
 
 
 def compile_exact(expression: sympy.Expr) -> Callable[[int], Any]:
@@ -18,7 +18,7 @@ def compile_exact(expression: sympy.Expr) -> Callable[[int], Any]:
     fast = _compile_rational(expression)
     if fast is not None:
         return fast
-    careful = expression.replace(sympy.ceiling, ceiling).replace(sympy.floor, lambda part: -ceiling(-part))
+    careful = exactly_rounded(expression)
     return lambda index: careful.subs(k, index)
 
 

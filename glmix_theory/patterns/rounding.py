@@ -1,4 +1,4 @@
-"""Rounding up exactly at any size of number."""
+"""Rounding exactly at any size of number."""
 
 from __future__ import annotations
 
@@ -37,6 +37,28 @@ class ceiling(sympy.ceiling):  # noqa: N801 – prints as the function it is
             return sympy.ceiling(approximate)
         sign = _sign(argument - nearest)
         return None if sign is None else nearest + max(sign, 0)
+
+
+class floor(sympy.floor):  # noqa: N801 – prints as the function it is
+    """``⌊x⌋`` that is right at every number: ``sympy.floor`` gives 31 at ``log(2**31 - 1)/log(2)``.
+
+    >>> from sympy import log
+    >>> floor(log(2**31) / log(2)), floor(log(2**31 - 1) / log(2))
+    (31, 30)
+    """
+
+    @classmethod
+    def eval(cls, argument: Any) -> Any:
+        """The integer for a number, a simplified form or ``None`` for an expression with symbols."""
+        if not argument.is_number or argument.is_Rational or argument.is_extended_real is False:
+            return super().eval(argument)
+        rounded = ceiling(-argument)
+        return -rounded if rounded.is_Integer else super().eval(argument)
+
+
+def exactly_rounded(expression: sympy.Expr) -> sympy.Expr:
+    """The expression with sympy's roundings replaced by the exact ones."""
+    return expression.replace(sympy.ceiling, ceiling).replace(sympy.floor, floor)
 
 
 def _sign(number: sympy.Expr) -> int | None:

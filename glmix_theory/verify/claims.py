@@ -13,6 +13,7 @@ from glmix_theory.complexity.quantity import Value
 from glmix_theory.errors import ClaimError, nearest
 from glmix_theory.notation import n
 from glmix_theory.patterns import parse_formula
+from glmix_theory.patterns.rounding import exactly_rounded
 
 _FORM = re.compile(r"^\s*(\w+)\s*(<=|>=|==|<|>)\s*(.+?)\s*$")
 
@@ -32,7 +33,9 @@ class Claim:
 
     def right_side(self, length: int) -> sympy.Expr:
         """The formula's exact value at a length."""
-        return sympy.simplify(self.formula.subs(n, length))  # log(4)/log(2) is 2 only after simplifying
+        return sympy.simplify(
+            exactly_rounded(self.formula).subs(n, length)
+        )  # log(4)/log(2) is 2 only after simplifying
 
     def holds(self, value: Value, length: int) -> bool:
         """Whether the claim is certain for this value; with :class:`Bounds`, for all it may be."""
