@@ -92,8 +92,8 @@ def congestion(mixer: Mixer) -> Quantity:
     """
     law = congestion_law(mixer)
     if law is not None:
-        # a status above "checked" belongs to a formula or a class; proved bounds alone say so in their evidence
-        status = law.status if law.expr is not None or law.theta is not None else "checked"
+        # a law that gives a value or bounds at every n lends its status also where sympy has no formula for it
+        status = law.status
         if not isinstance(mixer.recurrent, CacheEfficient):
             return Quantity("congestion", law.evaluate, law.expr, law.theta, status, law.evidence, "paths")
         note = f"n ≤ {_LARGEST_SEARCH}: the proved bounds are tightened by a search with certificates"
