@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import sympy
 
 from glmix_theory.errors import CoefficientError, PatternError, check_length
@@ -134,6 +133,8 @@ class Mixer:
             A wrong shape, a missing or needless array, a value that is not finite, or a non-zero
             outside the pattern (says which entry).
         """
+        import scipy.linalg  # slow to import, and only this oracle needs it
+
         alpha, r = _real(alpha, "alpha"), self.state
         if alpha.ndim < 2 or len(alpha) < 1:
             needed = "(n, n)" if r == 1 else f"(n, n, {r})"
