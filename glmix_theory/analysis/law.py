@@ -16,7 +16,7 @@ from glmix_theory.mixers import Mixer
 
 @dataclass(frozen=True)
 class Law:
-    """``congestion × cache ≥ n`` for copying ``n`` tokens (THEORY proposition 6), at one length.
+    """``congestion × cache ≥ n`` for copying ``n`` tokens (proposition 6), at one length.
 
     Proof: the rows live after step ``n - 1`` separate the tokens before from those after, so each of the ``n``
     paths passes one of them, and none carries more than the congestion.

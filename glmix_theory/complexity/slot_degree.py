@@ -20,7 +20,7 @@ def cache_efficient_degrees(pattern: CacheEfficient) -> Law:
     """
     f = pattern.function
     count = f.counting_expr
-    statement = "THEORY proposition 7: S_i = { a_k ⌈(i - f(k))/a_k⌉ : f(k) < i } with i = t + 1"
+    statement = "proposition 7: S_i = { a_k ⌈(i - f(k))/a_k⌉ : f(k) < i } with i = t + 1"
     disjoint = disjoint_slots(pattern)
     growth = f.growth
     if disjoint is not None:

@@ -1,6 +1,6 @@
 """How many slots of a cache-efficient pattern are distinct: exact at any length, in O(log² n) steps.
 
-With ``i = t + 1`` slot ``k`` holds ``a_k ⌈(i - f(k))/a_k⌉`` (THEORY proposition 7). Values descend in ``k``, so
+With ``i = t + 1`` slot ``k`` holds ``a_k ⌈(i - f(k))/a_k⌉`` (proposition 7). Values descend in ``k``, so
 equal slots are neighbours, and two facts count the distinct ones:
 
 * in a *run* ``p … q`` of slots with one period ``a``, gaps are at most ``a``, so no multiple of ``a`` is

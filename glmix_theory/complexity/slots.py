@@ -1,7 +1,7 @@
 """The static assignment of live rows to storage, read by the report and by the exported layer.
 
 Rows live over intervals, so their conflicts form an interval graph; giving each new row the lowest
-free slot (left-edge) uses exactly as many slots as the largest live set (THEORY proposition 10).
+free slot (left-edge) uses exactly as many slots as the largest live set (proposition 10).
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def joint_softmax(tables: RowTables, scores: list[torch.Tensor]) -> list[torch.T
     """One softmax per row over the edges of all the patterns together; differentiable.
 
     Claim: for every row with an edge the results sum to 1 over all patterns; a pair that two patterns
-    share counts twice. So ``Σ|α| + Σ|β| = 1`` and the mixer is row-stochastic (THEORY proposition 11).
+    share counts twice. So ``Σ|α| + Σ|β| = 1`` and the mixer is row-stochastic (proposition 11).
     Rows without edges have nothing to normalise and give no NaN.
 
     Parameters

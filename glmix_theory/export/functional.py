@@ -122,7 +122,7 @@ def mix(
 
     References
     ----------
-    Fagnou et al., arXiv:2605.31367; THEORY propositions 1 and 11.
+    Fagnou et al., arXiv:2605.31367; propositions 1 and 11.
     """
     return mixed(mixer, q, k, v, coefficients, backend).z
 

@@ -14,7 +14,7 @@ from glmix_theory.mixers import Mixer
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Norms of one draw of coefficients (THEORY proposition 11).
+    """Norms of one draw of coefficients (proposition 11).
 
     Attributes
     ----------

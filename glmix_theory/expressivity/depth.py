@@ -16,7 +16,7 @@ _COUNTED_TO = 256
 def depth(mixer: Mixer) -> Quantity:
     """Outputs on the longest chain of dependent outputs: steps that level scheduling cannot shorten.
 
-    Claim: with smallest recurrent lag ``m`` it is ``⌈n/m⌉`` (THEORY proposition 12); without a
+    Claim: with smallest recurrent lag ``m`` it is ``⌈n/m⌉`` (proposition 12); without a
     recurrence it is 1.
 
     >>> import glmix_theory as glm

@@ -35,7 +35,7 @@ class RankChain:
 
 
 def rank_chain(mixer: Mixer, n: int, seed: int = 0) -> RankChain:
-    """Measure the chain of THEORY proposition 9 at the cut with the largest generic rank.
+    """Measure the chain of proposition 9 at the cut with the largest generic rank.
 
     The mixer's state must be 1. ``softmax`` may fall below the generic rank: numerical ranks count singular
     values above ``1e-10`` of the largest.
@@ -111,7 +111,7 @@ def _numerical(mixer: Mixer, n: int, cut: int, kind: str, seed: int) -> int:
 def copy_ceiling(state_rank: int, n: int) -> float:
     """The largest fraction of the energy of ``n`` independent rows that rank ``s`` lets through: ``min(1, s/n)``.
 
-    Eckart–Young: of ``n`` equal singular values a map of rank ``s`` keeps ``s`` (THEORY proposition 15).
+    Eckart–Young: of ``n`` equal singular values a map of rank ``s`` keeps ``s`` (proposition 15).
 
     >>> copy_ceiling(13, 4096), copy_ceiling(5000, 4096)
     (0.003173828125, 1.0)

@@ -38,7 +38,7 @@ class CacheEfficient(Pattern):
 
     References
     ----------
-    Fagnou et al., arXiv:2605.31367; THEORY propositions 7 and 8.
+    Fagnou et al., arXiv:2605.31367; propositions 7 and 8.
     """
 
     off_diagonal = True

@@ -111,7 +111,7 @@ class Offsets(TranslationInvariant):
 
     References
     ----------
-    Fagnou et al., arXiv:2605.31367; THEORY proposition 3.
+    Fagnou et al., arXiv:2605.31367; proposition 3.
     """
 
     def __init__(self, f: Any) -> None:
