@@ -13,13 +13,17 @@ from typing import Any
 from glmix_theory import errors, rendering
 from glmix_theory.analysis import Comparison, Report, analyze, compare
 from glmix_theory.complexity import Bounds, Quantity, SlotPlan
+from glmix_theory.design import Budget, Candidate, Design, SearchResult, Target, design, search
+from glmix_theory.design.explain import Explanation, RankBound, explain, rank_bound
 from glmix_theory.errors import GlmixError
 from glmix_theory.expressivity import CertificateError, Demand, congestion_bounds, reach, shortest_path, state_rank_at
-from glmix_theory.mixers import Mixer, catalogue
+from glmix_theory.mixers import Mixer, catalogue, parse_mixer
+from glmix_theory.mixers.realize import Realization, realize
 from glmix_theory.notation import GLOSSARY, k, n
 from glmix_theory.patterns import (
     Blocks,
     CacheEfficient,
+    Delayed,
     Dense,
     Diagonal,
     Empty,
@@ -37,6 +41,7 @@ from glmix_theory.patterns import (
     parse_formula,
     parse_pattern,
 )
+from glmix_theory.patterns.staircase import Staircase
 from glmix_theory.verify import Verification, verify
 
 __version__ = "0.1.0"
@@ -47,13 +52,18 @@ __all__ = [
     "GLOSSARY",
     "Blocks",
     "Bounds",
+    "Budget",
     "CacheEfficient",
+    "Candidate",
     "CertificateError",
     "Comparison",
+    "Delayed",
     "Demand",
     "Dense",
+    "Design",
     "Diagonal",
     "Empty",
+    "Explanation",
     "Explicit",
     "Fenwick",
     "FenwickPrefix",
@@ -68,24 +78,35 @@ __all__ = [
     "Predicate",
     "Quantity",
     "RandomSources",
+    "RankBound",
+    "Realization",
     "Report",
+    "SearchResult",
     "SlotPlan",
+    "Staircase",
     "Strided",
+    "Target",
     "Verification",
     "Window",
     "analyze",
     "catalogue",
     "compare",
     "congestion_bounds",
+    "design",
     "edges",
     "errors",
+    "explain",
     "k",
     "mix",
     "n",
     "parse_formula",
+    "parse_mixer",
     "parse_pattern",
+    "rank_bound",
     "reach",
+    "realize",
     "rendering",
+    "search",
     "shortest_path",
     "solve",
     "state_rank_at",

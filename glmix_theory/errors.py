@@ -4,6 +4,8 @@ Every error is a :class:`GlmixError`, and also the builtin a caller would expect
 ``TypeError``, ``KeyError``, …), so that neither kind of ``except`` misses it.
 """
 
+from typing import Any
+
 
 class GlmixError(Exception):
     """Base of every error the toolkit raises on purpose."""
@@ -31,6 +33,10 @@ class SymbolicError(GlmixError, ValueError):
 
 class LengthError(GlmixError, ValueError):
     """A sequence length or a position is not an integer in the allowed range."""
+
+
+class RangeError(GlmixError, ValueError):
+    """A number, such as a temperature, a dropout or a token, is outside its range."""
 
 
 class FormulaError(GlmixError, ValueError):
@@ -64,12 +70,62 @@ class CacheError(GlmixError, ValueError):
     """A decode cache belongs to another layer or batch size, or was used out of order."""
 
 
+class CheckpointError(GlmixError, ValueError):
+    """A checkpoint is of another mixer or of other sizes, or does not say what is needed to rebuild it."""
+
+
 class MissingDependencyError(GlmixError, ImportError):
     """An optional package is needed and not installed; the message names the extra."""
 
 
+class RealizationError(GlmixError, ValueError):
+    """A matrix can't be realised as asked: it is not finite, the mixer has no known method, or nothing is feasible."""
+
+
 class ClaimError(GlmixError, ValueError):
     """A claim given to ``verify`` names an unknown quantity or relation."""
+
+
+class TargetError(GlmixError, ValueError):
+    """A design target does not parse, decreases, or is none that the quantity can have."""
+
+
+class InfeasibleTargetError(GlmixError, ValueError):
+    """No mixer meets the targets: ``theorem`` says why, ``nearest`` holds the nearest targets that are met."""
+
+    def __init__(self, message: str, theorem: Any = None, nearest: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.theorem = theorem
+        self.nearest = nearest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: the message, the theorem with its proof, the nearest targets."""
+        theorem = {name: getattr(self.theorem, name, "") for name in ("title", "statement", "proof")}
+        return {"impossible": str(self), "theorem": theorem, "nearest": [way.to_dict() for way in self.nearest]}
+
+
+class SpaceError(GlmixError, ValueError):
+    """A search space has no points, or names a parameter that is unknown, unused or without values."""
+
+
+class StoreError(GlmixError, ValueError):
+    """A file is not a store of search results, or not of this version of the schema."""
+
+
+class TaskError(GlmixError, ValueError):
+    """A task of the empirical study was given sizes it cannot have."""
+
+
+class StudyError(GlmixError, ValueError):
+    """A study cannot run or be reported: a bad setting, an unequal budget, a results file that is not one."""
+
+
+class TimeLimitError(GlmixError, TimeoutError):
+    """A quantity took longer than its time limit."""
+
+
+class WorkerError(GlmixError, RuntimeError):
+    """A worker process died while it evaluated a point."""
 
 
 def check_length(value: object, name: str = "n", minimum: int = 1) -> int:

@@ -92,6 +92,19 @@ def offsets(f: Callable[[int], int] | Sequence[int]) -> Reference:
     return Reference(lambda t: [t - value for value in offset_values(f, t)])
 
 
+def delayed(f: Callable[[int], int] | Sequence[int]) -> Reference:
+    """One row a step: walk along ``t`` and let the lag grow by one whenever a value of ``f`` is reached."""
+    steps = [0]  # the lag at step t
+
+    def simulate(t: int) -> list[int]:
+        while len(steps) <= t:
+            reached = len(steps) in offset_values(f, len(steps))
+            steps.append(steps[-1] + reached)
+        return [t - steps[t]] if steps[t] else []
+
+    return Reference(simulate)
+
+
 def cache_efficient(f: Callable[[int], int] | Sequence[int]) -> Reference:
     """Slots that hand rows on, without the closed form.
 

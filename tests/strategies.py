@@ -31,6 +31,9 @@ FORMULAS: dict[sympy.Expr, Callable[[int], int]] = {
 }
 """Index functions and the same functions in plain Python."""
 
+MOVING_ON = {f: g for f, g in FORMULAS.items() if g(9) - g(8) > 1 or g(10) - g(9) > 1}
+"""Those with gaps above 1 for ever: ``Delayed(f)`` leaves every position behind."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -98,12 +101,22 @@ def cache_efficient() -> st.SearchStrategy[Drawn]:
     )
 
 
+def delayed() -> st.SearchStrategy[Drawn]:
+    """``Delayed`` of random lists and formulas."""
+    return st.one_of(
+        increasing_lists().map(lambda f: Drawn(glm.Delayed(f), brute_force.delayed(f))),
+        st.sampled_from(list(MOVING_ON.items())).map(lambda f: Drawn(glm.Delayed(f[0]), brute_force.delayed(f[1]))),
+        st.sampled_from(list(MOVING_ON.items())).map(lambda f: Drawn(glm.Delayed(f[1]), brute_force.delayed(f[1]))),
+    )
+
+
 def families() -> st.SearchStrategy[Drawn]:
     """Any family, without operations."""
     small = st.integers(1, 7)
     return st.one_of(
         translation_invariant(),
         cache_efficient(),
+        delayed(),
         small.map(lambda b: Drawn(glm.Blocks(b), brute_force.blocks(b))),
         small.map(lambda g: Drawn(glm.GlobalTokens(g), brute_force.global_tokens(g))),
         st.builds(lambda: Drawn(glm.Fenwick(), brute_force.fenwick())),

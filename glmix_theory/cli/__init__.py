@@ -2,7 +2,7 @@
 
 import sys
 
-from glmix_theory.cli import analysis  # noqa: F401
+from glmix_theory.cli import analysis, design, realize, search, study  # noqa: F401
 from glmix_theory.cli.application import app
 from glmix_theory.cli.targets import parse_lengths, resolve
 from glmix_theory.errors import GlmixError

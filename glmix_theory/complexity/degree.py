@@ -13,6 +13,7 @@ import numpy as np
 import sympy
 
 from glmix_theory.complexity.bit_counts import bits_law
+from glmix_theory.complexity.delayed import band_degrees, delayed_degrees
 from glmix_theory.complexity.laws import (
     LISTED_AT_MOST,
     Law,
@@ -26,7 +27,7 @@ from glmix_theory.complexity.quantity import Bounds, Value, weakest
 from glmix_theory.complexity.quasi_linear import QuasiLinear
 from glmix_theory.complexity.slot_degree import cache_efficient_degrees
 from glmix_theory.notation import n
-from glmix_theory.patterns import CacheEfficient, Pattern
+from glmix_theory.patterns import CacheEfficient, Delayed, Pattern
 from glmix_theory.patterns.algebra import Union
 from glmix_theory.patterns.growth import Growth, constant_growth
 from glmix_theory.patterns.periodicity import Periodicity
@@ -42,6 +43,8 @@ def degree_law(pattern: Pattern) -> Law | None:
     """
     if isinstance(pattern, CacheEfficient):
         return cache_efficient_degrees(pattern)
+    if isinstance(pattern, Delayed):
+        return delayed_degrees(pattern)
     if pattern.lags_and_globals is not None:
         lags_law = _lags_law(pattern)
         lags, g = pattern.lags_and_globals
@@ -275,6 +278,9 @@ def _blocked_law(pattern: Blocked) -> Law | None:
 
 def _union_law(pattern: Union) -> Law | None:
     """Bounds from the parts: a union has at least the larger and at most the sum of the in-degrees."""
+    band = band_degrees(pattern)
+    if band is not None:
+        return band
     left, right = (degree_law(part) for part in pattern.parts)
     if left is None or right is None:
         return None

@@ -294,6 +294,27 @@ def _added_expr(parts: Sequence[sympy.Expr | None]) -> sympy.Expr | None:
     return sympy.expand(sympy.Add(*known)) if len(known) == len(parts) else None
 
 
+def one_step_later(law: Law, evidence: tuple[str, ...]) -> Law:
+    """The law of ``d(t+1)``, for a ``d`` with ``d(0) = 0``."""
+    at, linear = law.at, law.linear
+    if linear is not None:
+        values = linear.listed(linear.threshold + 2 * linear.period + 1)[1:].tolist()
+        linear = QuasiLinear.of(values, linear.threshold, linear.period)
+    return Law(
+        listed=lambda length: law.listed(length + 1)[1:],
+        peak=lambda length: law.peak(length + 1),
+        prefix=lambda length: law.prefix(length + 1),
+        at=None if at is None else lambda t: at(t + 1),
+        peak_expr=None if law.peak_expr is None else law.peak_expr.subs(n, n + 1),
+        growth=law.growth,
+        prefix_growth=law.prefix_growth,
+        monotone=law.monotone,
+        linear=linear,
+        status=law.status,
+        evidence=evidence,
+    )
+
+
 def delayed_expr(
     expression: sympy.Expr | None, steps: sympy.Expr | int, before: sympy.Expr | int = 0
 ) -> sympy.Expr | None:

@@ -7,12 +7,13 @@ import sympy
 
 from glmix_theory.complexity.bit_counts import bits_law
 from glmix_theory.complexity.degree import bounded_by_parts, degree_law
-from glmix_theory.complexity.laws import LISTED_AT_MOST, LONGEST_TABLE, Law, ends, linear_law
+from glmix_theory.complexity.delayed import band_live, delayed_live
+from glmix_theory.complexity.laws import LISTED_AT_MOST, LONGEST_TABLE, Law, ends, linear_law, one_step_later
 from glmix_theory.complexity.lifetimes import last_reads, live_counts
 from glmix_theory.complexity.quantity import Bounds, Value, weakest
 from glmix_theory.complexity.quasi_linear import QuasiLinear
 from glmix_theory.notation import n
-from glmix_theory.patterns import CacheEfficient, Pattern
+from glmix_theory.patterns import CacheEfficient, Delayed, Offsets, Pattern
 from glmix_theory.patterns.algebra import Union
 from glmix_theory.patterns.operation import Operation
 from glmix_theory.patterns.rounding import ceiling
@@ -33,6 +34,9 @@ def live_law(pattern: Pattern) -> Law | None:
         return linear_law(QuasiLinear((1,), (1,)), (*known, reason), status)
     if isinstance(pattern, CacheEfficient):
         return _cache_efficient_law(pattern)
+    if isinstance(pattern, Delayed):
+        offsets = degree_law(Offsets(pattern.function))
+        return None if offsets is None else delayed_live(pattern, offsets)
     if pattern.lags_and_globals is not None and pattern.lags_and_globals[0].largest is not None:
         lags, g = pattern.lags_and_globals
         largest = max(int(lags.largest), 0)  # type: ignore[arg-type]
@@ -58,7 +62,7 @@ def _increasing(pattern: Pattern) -> bool:
     """Whether every index function in the pattern is proved to increase for ever."""
     if pattern.lag_set is not None:
         return pattern.lag_set.proved
-    if isinstance(pattern, CacheEfficient):
+    if isinstance(pattern, (CacheEfficient, Delayed)):
         return pattern.function.status == "proved"
     return all(_increasing(part) for part in pattern.parts) if isinstance(pattern, Operation) else True
 
@@ -164,6 +168,9 @@ def _union_law(pattern: Union) -> Law | None:
     left, right = laws
     if left is None or right is None:
         return None
+    for part, law in zip(pattern.parts, (left, right)):
+        if isinstance(part, Delayed) and (joint := band_live(pattern, law)) is not None:
+            return joint
     return bounded_by_parts(lambda length: rows_live(pattern, length), left, right, f"live rows of {pattern!r}")
 
 
@@ -174,21 +181,4 @@ def _cache_efficient_law(pattern: CacheEfficient) -> Law:
         "sources(t) ⊆ sources(t-1) ∪ {t-1} for every t (proposition 7), so what step t+1 does not read is never "
         "read again: the rows live after step t are exactly sources(t+1), and sources(0) is empty"
     )
-    at = degree.at
-    linear = degree.linear
-    if linear is not None:
-        values = linear.listed(linear.threshold + 2 * linear.period + 1)[1:].tolist()
-        linear = QuasiLinear.of(values, linear.threshold, linear.period)
-    return Law(
-        listed=lambda length: degree.listed(length + 1)[1:],
-        peak=lambda length: degree.peak(length + 1),
-        prefix=lambda length: degree.prefix(length + 1),
-        at=None if at is None else lambda t: at(t + 1),
-        peak_expr=None if degree.peak_expr is None else degree.peak_expr.subs(n, n + 1),
-        growth=degree.growth,
-        prefix_growth=degree.prefix_growth,
-        monotone=degree.monotone,
-        linear=linear,
-        status=degree.status,
-        evidence=(*degree.evidence, reason),
-    )
+    return one_step_later(degree, (*degree.evidence, reason))

@@ -14,8 +14,10 @@ import numpy as np
 from glmix_theory.complexity.lifetimes import last_reads
 from glmix_theory.errors import check_length
 from glmix_theory.mixers.mixer import Mixer
+from glmix_theory.patterns import Pattern
 
 _FIRST_LENGTH = 64
+_BLOCK = 64
 NO_SLOT = -1
 """Marks a row that is not stored: the current step's own input or output, or a row nobody reads later."""
 
@@ -37,6 +39,36 @@ class Step:
     freed: tuple[int, ...]
     held: int
     """Slots occupied after the step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reads:
+    """What one part reads in consecutive steps, in compressed row form.
+
+    Step ``start + i`` reads ``sources[indptr[i]:indptr[i+1]]``, which lie in ``slots`` (the same places;
+    :data:`NO_SLOT` for the step's own position). int64 arrays.
+    """
+
+    indptr: np.ndarray
+    sources: np.ndarray
+    slots: np.ndarray
+
+    def of(self, step: int) -> np.ndarray:
+        """The slots that the ``step``-th of the steps reads."""
+        return self.slots[self.indptr[step] : self.indptr[step + 1]]
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The steps ``start … stop-1`` at once: what :class:`Step` says of each, as arrays."""
+
+    start: int
+    stop: int
+    direct: Reads
+    recurrent: Reads
+    readout: Reads | None
+    input_slots: np.ndarray
+    output_slots: np.ndarray
 
 
 class SlotPlan:
@@ -65,13 +97,15 @@ class SlotPlan:
         self._slot_of: dict[str, np.ndarray] = {part: np.zeros(0, dtype=np.int64) for part in ("in", "out")}
         self._freed: list[tuple[int, ...]] = []
         self._held: list[int] = []
+        self._peak: list[int] = []
         self._pending: dict[str, np.ndarray] = {part: np.zeros(0, dtype=np.int64) for part in ("in", "out")}
+        self._recent: Steps | None = None
 
     def peak(self, n: int) -> int:
         """Most slots occupied after any step ``t < n``."""
         n = check_length(n)
         self._extend(n)
-        return max(self._held[:n])
+        return self._peak[n - 1]
 
     def held(self, t: int) -> int:
         """Slots occupied after step ``t``."""
@@ -79,19 +113,53 @@ class SlotPlan:
         self._extend(t + 1)
         return self._held[t]
 
-    def step(self, t: int) -> Step:
-        """The plan of step ``t``."""
+    def freed(self, t: int) -> tuple[int, ...]:
+        """Slots that hold nothing after the reads of step ``t``, and held a row before."""
         t = check_length(t, "t", 0)
         self._extend(t + 1)
-        readout = self.mixer.readout
+        return self._freed[t]
+
+    def step(self, t: int) -> Step:
+        """The plan of step ``t``."""
+        steps = self.around(t)
+        i, readout = t - steps.start, steps.readout
         return Step(
-            direct_slots=self._slots_read("in", self.mixer.direct.sources(t), t),
-            recurrent_slots=self._slots_read("out", self.mixer.recurrent.sources(t), t),
-            readout_slots=None if readout is None else self._slots_read("out", readout.sources(t), t),
-            input_slot=int(self._slot_of["in"][t]),
-            output_slot=int(self._slot_of["out"][t]),
+            direct_slots=steps.direct.of(i).copy(),
+            recurrent_slots=steps.recurrent.of(i).copy(),
+            readout_slots=None if readout is None else readout.of(i).copy(),
+            input_slot=int(steps.input_slots[i]),
+            output_slot=int(steps.output_slots[i]),
             freed=self._freed[t],
             held=self._held[t],
+        )
+
+    def around(self, t: int) -> Steps:
+        """A block of steps with step ``t`` in it, kept until a step of another block is asked for."""
+        t = check_length(t, "t", 0)
+        if self._recent is None or not self._recent.start <= t < self._recent.stop:
+            self._recent = self.steps(t // _BLOCK * _BLOCK, (t // _BLOCK + 1) * _BLOCK)
+        return self._recent
+
+    def steps(self, start: int, stop: int) -> Steps:
+        """The plans of the steps ``start … stop-1``, ``start < stop``.
+
+        >>> import glmix_theory as glm
+        >>> steps = glm.SlotPlan(glm.Mixer(recurrent=glm.Lags([1, 2]))).steps(3, 5)
+        >>> steps.recurrent.sources.tolist(), steps.recurrent.slots.tolist(), steps.output_slots.tolist()
+        ([1, 2, 2, 3], [1, 0, 0, 1], [1, 0])
+        """
+        start = check_length(start, "start", 0)
+        stop = check_length(stop, "stop", start + 1)
+        self._extend(stop)
+        readout = self.mixer.readout
+        return Steps(
+            start,
+            stop,
+            self._reads("in", self.mixer.direct, start, stop),
+            self._reads("out", self.mixer.recurrent, start, stop),
+            None if readout is None else self._reads("out", readout, start, stop),
+            self._slot_of["in"][start:stop].copy(),
+            self._slot_of["out"][start:stop].copy(),
         )
 
     def occupied(self, t: int) -> dict[int, tuple[str, int]]:
@@ -105,11 +173,11 @@ class SlotPlan:
                 live[int(slots[s])] = (name, int(s))
         return live
 
-    def _slots_read(self, part: str, sources: tuple[int, ...], t: int) -> np.ndarray:
-        positions = np.array(sources, dtype=np.int64)
-        slots = self._slot_of[part][positions].copy()
-        slots[positions == t] = NO_SLOT
-        return slots
+    def _reads(self, part: str, pattern: Pattern, start: int, stop: int) -> Reads:
+        indptr, sources = (np.asarray(array, dtype=np.int64) for array in pattern.rows(start, stop))
+        slots = self._slot_of[part][sources]
+        slots[sources == np.repeat(np.arange(start, stop), np.diff(indptr))] = NO_SLOT
+        return Reads(indptr, sources, slots)
 
     def _extend(self, length: int) -> None:
         while self._planned < length:
@@ -118,7 +186,10 @@ class SlotPlan:
     def _grow(self, length: int) -> None:
         start = self._planned
         for part, pattern in (("in", self.mixer.direct), ("out", self.mixer.output_reads)):
-            last = last_reads(pattern, length)[1]
+            if pattern.every_row_read_again:
+                last = np.full(length, length, dtype=np.int64)
+            else:
+                last = last_reads(pattern, length)[1]
             # A row kept at the previous length because nothing better was known stays until now.
             last[:start] = np.where(self._pending[part] >= start, np.maximum(last[:start], start), self._pending[part])
             for s in np.flatnonzero((last >= start) & (last < length)):
@@ -144,4 +215,5 @@ class SlotPlan:
                     self._slot_of[part][t] = slot
             self._freed.append(tuple(freed))
             self._held.append(self._slots - len(self._free))
+            self._peak.append(max(self._held[-1], self._peak[-1] if self._peak else 0))
         self._planned = length

@@ -2,6 +2,7 @@
 
 from glmix_theory.mixers.catalogue import Citation, Entry, PaperValues, StackEntry, catalogue
 from glmix_theory.mixers.mixer import COEFFICIENTS, Mixer
+from glmix_theory.mixers.parsing import parse_mixer
 from glmix_theory.mixers.stack import Stack
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "Stack",
     "StackEntry",
     "catalogue",
+    "parse_mixer",
 ]

@@ -2,6 +2,7 @@
 
 from glmix_theory.patterns.base import Pattern
 from glmix_theory.patterns.cache_efficient import CacheEfficient
+from glmix_theory.patterns.delayed import Delayed
 from glmix_theory.patterns.families import (
     Blocks,
     Explicit,
@@ -27,6 +28,7 @@ from glmix_theory.patterns.translation_invariant import (
 __all__ = [
     "Blocks",
     "CacheEfficient",
+    "Delayed",
     "Dense",
     "Diagonal",
     "Empty",

@@ -23,6 +23,7 @@ from glmix_theory.patterns.counting import SumBelow, TermsBelow
 from glmix_theory.patterns.exact import compile_exact
 from glmix_theory.patterns.growth import Growth, constant_growth
 from glmix_theory.patterns.monotone import gap_ratio, prove_integral, prove_positive, prove_steps
+from glmix_theory.patterns.staircase import Staircase
 
 CHECKED_TERMS = 256
 """Terms evaluated at construction; a break of monotonicity among them is reported with its ``k``."""
@@ -124,6 +125,8 @@ class IndexFunction:
 
     def count(self, limit: int) -> int:
         """``#{k : f(k) ≤ limit}``, exact for any size of ``limit``."""
+        if self._staircase is not None:
+            return self._staircase.terms(limit)
         top = 1
         last = self.length
         while (last is None or top <= last) and self(top - 1) <= limit:
@@ -160,6 +163,10 @@ class IndexFunction:
 
     # --- symbolic facts ---------------------------------------------------------------------------
 
+    @property
+    def _staircase(self) -> Staircase | None:
+        return self._function if isinstance(self._function, Staircase) else None
+
     @staticmethod
     @lru_cache(maxsize=256)
     def cached(expression: sympy.Expr) -> IndexFunction:
@@ -171,6 +178,8 @@ class IndexFunction:
         """Why ``f`` is strictly increasing for all ``k``, or ``None`` when only checked."""
         if self._values is not None:
             return f"f is the finite list of {len(self._values)} increasing values given"
+        if self._staircase is not None:
+            return self._staircase.reason
         if self.expr is None:
             return None
         integral = prove_integral(self._expanded, self._checked_terms)
@@ -212,6 +221,8 @@ class IndexFunction:
     @cached_property
     def count_expr(self) -> sympy.Expr | None:
         """``#{k : f(k) < n}`` in closed form, exact for every ``n ≥ 1``; ``None`` where ``f`` has no inverse."""
+        if self._staircase is not None:
+            return self._staircase.terms_below
         if self.expr is None or self._proof is None:
             return None
         return counting.count_below(self._expanded, self(0))
@@ -220,7 +231,7 @@ class IndexFunction:
     def counting_expr(self) -> sympy.Expr | None:
         """:attr:`count_expr`, or the implicit ``#{k : f(k) < n}``; ``None`` for lists and callables."""
         if self.expr is None or self._proof is None:
-            return None
+            return self.count_expr
         return self.count_expr if self.count_expr is not None else TermsBelow(sympy.Lambda(k, self.expr), n)
 
     @property
@@ -237,11 +248,15 @@ class IndexFunction:
         """Growth of ``#{k : f(k) < n}`` with the reason, or ``None`` where none is proved."""
         if self._values is not None:
             return constant_growth(len(self._values)), f"f has {len(self._values)} values"
+        if self._staircase is not None:
+            return self._staircase.growth, f"T(n) ~ {self._staircase.target}, the target"
         return None if self.expr is None or self._proof is None else counting.count_growth(self._expanded)
 
     @cached_property
     def gap_ratio(self) -> tuple[int, str] | None:
         """``(D, reason)`` with ``f(j) - f(j-1) ≤ D (f(k) - f(k-1))`` for all ``j ≤ k``, or ``None``."""
+        if self._staircase is not None:
+            return 2, self._staircase.gaps
         if self.expr is None or self._proof is None:
             return None
         values = [self(index) for index in range(min(self._checked_terms, 64))]

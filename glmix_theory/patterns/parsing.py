@@ -13,6 +13,7 @@ from glmix_theory.errors import FormulaError, nearest
 from glmix_theory.notation import k, n
 from glmix_theory.patterns.base import Pattern
 from glmix_theory.patterns.cache_efficient import CacheEfficient
+from glmix_theory.patterns.delayed import Delayed
 from glmix_theory.patterns.families import (
     Blocks,
     Explicit,
@@ -21,6 +22,7 @@ from glmix_theory.patterns.families import (
     GlobalTokens,
     RandomSources,
 )
+from glmix_theory.patterns.staircase import Staircase
 from glmix_theory.patterns.translation_invariant import Dense, Diagonal, Empty, Lags, Offsets, Strided, Window
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -34,6 +36,7 @@ FAMILIES: dict[str, Callable[..., Pattern]] = {
     for family in (
         Blocks,
         CacheEfficient,
+        Delayed,
         Dense,
         Diagonal,
         Empty,
@@ -49,6 +52,9 @@ FAMILIES: dict[str, Callable[..., Pattern]] = {
     )
 }
 """Pattern families a text may build."""
+
+PATTERN_NAMES: dict[str, Any] = {"k": k, "n": n, **FUNCTIONS, "Staircase": Staircase, **FAMILIES}
+"""Every name that the text of a pattern may use; growths such as ``Delayed(sqrt(n))`` are in ``n``."""
 
 _METHODS = ("strict", "shift", "blocked")
 _OPERATORS: dict[type, Callable[[Any, Any], Any]] = {
@@ -84,7 +90,7 @@ def parse_formula(text: str) -> sympy.Expr:
     Traceback (most recent call last):
     glmix_theory.errors.FormulaError: 'flor' is not allowed in a formula; did you mean 'floor'?
     """
-    value = _Reader(text, {"k": k, "n": n, **FUNCTIONS}).read()
+    value = Reader(text, {"k": k, "n": n, **FUNCTIONS}).read()
     if not isinstance(value, sympy.Expr) or value.has(sympy.zoo, sympy.nan):
         raise FormulaError(f"{text!r} is not a formula; an expression such as k**2 + 1 is needed")
     return value
@@ -104,19 +110,36 @@ def parse_pattern(text: str) -> Pattern:
     FormulaError
         As :func:`parse_formula`; and the errors of the pattern's own constructor.
     """
-    value = _Reader(text, {"k": k, **FUNCTIONS, **FAMILIES}).read()
+    value = Reader(text, PATTERN_NAMES).read()
     if not isinstance(value, Pattern):
         raise FormulaError(f"{text!r} is not a pattern; an expression such as Offsets(2**k) is needed")
     return value
 
 
-class _Reader:
-    def __init__(self, text: str, names: dict[str, Any]) -> None:
-        self.text, self.names = text, names
+class Reader:
+    """Reads one expression made of the given names, integers, arithmetic and calls.
+
+    Parameters
+    ----------
+    text : str
+        The expression.
+    names : mapping
+        What a name stands for.
+    longest : int or None
+        Most characters that are read; ``None`` for text the toolkit wrote itself.
+    texts : bool
+        Whether quoted text is allowed as an argument.
+    """
+
+    def __init__(
+        self, text: str, names: dict[str, Any], longest: int | None = _LONGEST_TEXT, texts: bool = False
+    ) -> None:
+        self.text, self.names, self.longest, self.texts = text, names, longest, texts
 
     def read(self) -> Any:
-        if len(self.text) > _LONGEST_TEXT:
-            raise FormulaError(f"the formula has {len(self.text)} characters; at most {_LONGEST_TEXT} are read")
+        """The value, or :class:`~glmix_theory.errors.FormulaError`."""
+        if self.longest is not None and len(self.text) > self.longest:
+            raise FormulaError(f"the formula has {len(self.text)} characters; at most {self.longest} are read")
         try:
             tree = ast.parse(self.text.strip(), mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -133,6 +156,8 @@ class _Reader:
             if node.value.bit_length() > _LARGEST_BITS:
                 raise FormulaError(f"the formula holds an integer of {node.value.bit_length()} bits")
             return sympy.Integer(node.value)
+        if self.texts and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return node.value
         if isinstance(node, ast.Name):
             return self._name(node.id)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):

@@ -4,6 +4,7 @@ from glmix_theory.report.catalogue_table import catalogue_rows, catalogue_table,
 from glmix_theory.report.frontier import FrontierRow, frontier, frontier_table, plot_frontier
 from glmix_theory.report.page import page, write_page
 from glmix_theory.report.plots import plot_mixer, uniform_matrix
+from glmix_theory.report.search_plot import plot_search
 from glmix_theory.report.table1 import table1, table1_reports
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "page",
     "plot_frontier",
     "plot_mixer",
+    "plot_search",
     "stack_quantity",
     "table1",
     "table1_reports",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sympy
+
 import glmix_theory as glm
-from glmix_theory import k
+from glmix_theory import k, n
 from tests import brute_force as brute
-from tests.strategies import FORMULAS, Drawn
+from tests.strategies import FORMULAS, MOVING_ON, Drawn
 
 RANDOM_EDGES = [(t, s) for t in range(0, 240, 5) for s in (t * t % (t + 1), t // 2, t - t % 5)]
 
@@ -36,10 +38,13 @@ FAMILIES: dict[str, Drawn] = {
     "offsets of a list": Drawn(glm.Offsets([1, 4, 6, 50]), brute.offsets([1, 4, 6, 50])),
     "offsets of no list": Drawn(glm.Offsets([]), brute.empty()),
     "offsets of a callable": Drawn(glm.Offsets(lambda j: j**2 + 2), brute.offsets(lambda j: j**2 + 2)),
+    "delayed by a list": Drawn(glm.Delayed([1, 4, 6, 50]), brute.delayed([1, 4, 6, 50])),
+    "delayed by √n": Drawn(glm.Delayed(sympy.sqrt(n)), brute.delayed(lambda j: j * j + 1)),
     "cache-efficient list": Drawn(
         glm.CacheEfficient([1, 3, 4, 9, 10, 30]), brute.cache_efficient([1, 3, 4, 9, 10, 30])
     ),
     **{f"offsets of {f}": Drawn(glm.Offsets(f), brute.offsets(g)) for f, g in FORMULAS.items()},
+    **{f"delayed by {f}": Drawn(glm.Delayed(f), brute.delayed(g)) for f, g in MOVING_ON.items()},
     **{
         f"cache-efficient {f}": Drawn(glm.CacheEfficient(f), brute.cache_efficient(g))
         for f, g in FORMULAS.items()
@@ -110,6 +115,17 @@ OPERATIONS: dict[str, Drawn] = {
         (glm.Blocks(4) @ glm.Blocks(6)).shift(5),
         brute.shift(brute.composition(brute.blocks(4), brute.blocks(6)), 5),
     ),
+    "2^k slots | delayed": Drawn(
+        glm.CacheEfficient(2**k) | glm.Delayed(k**2 + 1),
+        brute.union(brute.cache_efficient(lambda j: 2**j), brute.delayed(lambda j: j * j + 1)),
+    ),
+    "delayed | 2^k": Drawn(
+        glm.Delayed(k**2 + 1) | glm.Offsets(2**k), brute.union(brute.delayed(lambda j: j * j + 1), _powers())
+    ),
+    "lags | delayed": Drawn(
+        glm.Lags([1, 2, 3]) | glm.Delayed(2**k), brute.union(brute.lags([1, 2, 3]), brute.delayed(lambda j: 2**j))
+    ),
+    "delayed blocked": Drawn(glm.Delayed(2**k).blocked(3), brute.blocked(brute.delayed(lambda j: 2**j), 3)),
     "cache-efficient strict": Drawn(glm.CacheEfficient(2**k).strict(), brute.cache_efficient(lambda j: 2**j)),
     "cache-efficient blocked": Drawn(
         glm.CacheEfficient(2**k).blocked(3), brute.blocked(brute.cache_efficient(lambda j: 2**j), 3)

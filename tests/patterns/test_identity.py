@@ -13,7 +13,15 @@ from tests.patterns.cases import CASES
 from tests.strategies import Drawn, patterns
 
 NAMES = {name: getattr(glm, name) for name in glm.patterns.__all__ if hasattr(glm, name)}
-NAMES |= {"k": glm.k, "floor": sympy.floor, "ceiling": sympy.ceiling, "factorial": sympy.factorial}
+NAMES |= {
+    "k": glm.k,
+    "n": glm.n,
+    "sqrt": sympy.sqrt,
+    "Staircase": glm.Staircase,
+    "floor": sympy.floor,
+    "ceiling": sympy.ceiling,
+    "factorial": sympy.factorial,
+}
 FUNCTIONS = ("predicate", "offsets of a callable")
 WRITTEN = [name for name in CASES if name not in FUNCTIONS]
 

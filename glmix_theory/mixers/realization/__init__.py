@@ -1,0 +1,1 @@
+"""How coefficients are found for a given matrix: row fits, constrained row fits, forests of states; and the result."""

@@ -1,0 +1,1 @@
+"""Tests of glmix_theory.design."""
