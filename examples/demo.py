@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 import sys
 import sysconfig
 import time
@@ -20,6 +21,7 @@ from rich.console import Console
 
 import glmix_theory as glm
 from glmix_theory import k
+from glmix_theory.export import choose_backend
 from glmix_theory.progress import track
 from glmix_theory.report import table1, table1_reports, write_page
 
@@ -82,6 +84,21 @@ def train(model: glm.GLMLanguageModel, tokens: torch.Tensor, held_out: torch.Ten
     return {"steps": done, "seconds": seconds, "train_bits": recent, "held_out_bits": test_bits}
 
 
+def portable_ratio(model: glm.GLMLanguageModel, tokens: torch.Tensor) -> float:
+    """How many times longer a training step takes through portable torch operations: median of pairs."""
+    portable = glm.GLMLanguageModel(MIXER, d_model=WIDTH, n_heads=HEADS, n_layers=LAYERS, backend="torch")
+    portable.load_state_dict(model.state_dict())
+    batch = tokens[: BATCH * (CONTEXT + 1)].reshape(BATCH, -1)
+
+    def seconds(one: glm.GLMLanguageModel) -> float:
+        began = time.perf_counter()
+        one.loss(batch).backward()
+        one.zero_grad(set_to_none=True)
+        return time.perf_counter() - began
+
+    return statistics.median(seconds(portable) / seconds(model) for _ in range(7))
+
+
 def main() -> None:
     """Run every part and fail loudly when a promise does not hold."""
     torch.manual_seed(0)
@@ -112,6 +129,9 @@ def main() -> None:
         f"after {training['steps']} steps ({training['seconds']:.0f} s): {training['train_bits']:.2f} bits per byte, "
         f"held-out {training['held_out_bits']:.2f}; unigram entropy {entropy:.2f}"
     )
+    backend = choose_backend("auto", MIXER, torch.device("cpu"))
+    ratio = portable_ratio(model, tokens)
+    console.print(f"a training step takes {ratio:.1f} × as long through portable torch operations as through {backend!r}")
     if training["held_out_bits"] > 0.8 * entropy:
         raise SystemExit("the loss is not clearly below the unigram entropy")
 

@@ -11,23 +11,29 @@ except ImportError as missing:
 
 from glmix_theory.export.backend import Backend, Mixed, Terms
 from glmix_theory.export.decode import Cache
-from glmix_theory.export.functional import AUTOMATIC, BACKENDS, Edges, edges, mix, mixed, solve
+from glmix_theory.export.backends import BACKENDS, choose_backend
+from glmix_theory.export.functional import Edges, edges, mix, mixed, solve
+from glmix_theory.export.inputs import Inputs
+from glmix_theory.export.kinds import Stability, stability
 from glmix_theory.export.language_model import GLMLanguageModel
 from glmix_theory.export.layer import GLMixer, to_torch
 
 __all__ = [
-    "AUTOMATIC",
     "BACKENDS",
     "Backend",
     "Cache",
     "Edges",
     "GLMLanguageModel",
     "GLMixer",
+    "Inputs",
     "Mixed",
+    "Stability",
     "Terms",
+    "choose_backend",
     "edges",
     "mix",
     "mixed",
     "solve",
+    "stability",
     "to_torch",
 ]

@@ -1,4 +1,4 @@
-"""What a backend is: two functions with one signature each, and what they give back."""
+"""What a backend is: how it executes any structure, and what it gives back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-from glmix_theory.mixers import Mixer
+from glmix_theory.export.inputs import Inputs
+from glmix_theory.export.structure import Structure
 
 
 class Terms(NamedTuple):
@@ -29,26 +30,47 @@ class Terms(NamedTuple):
 
 
 class Mixed(NamedTuple):
-    """Result of a backend: ``(batch, heads, n, d)`` tensors and the terms they took."""
+    """Result of a backend, and the terms it took."""
 
     z: torch.Tensor
-    """The output: ``C Y``, or ``Y`` without a readout."""
+    """The output ``(batch, heads, n, width)``: ``C Y``, or ``Y`` without a readout."""
     y: torch.Tensor
-    """The outputs ``Y`` of the recurrence: what a decode cache holds."""
+    """The outputs of the recurrence, what a decode cache holds: ``(batch, heads, n, width)``, or
+    ``(batch, heads, n, r, width)`` under state expansion. The same tensor as ``z`` without a readout."""
     terms: Terms
+
+
+class EdgeValues(NamedTuple):
+    """Coefficients given as one value per edge, in the order of :class:`EdgeTable`, and the rows to mix.
+
+    With state expansion ``r``: ``alpha`` and ``gamma`` are ``(batch, heads, edges, r)``, ``beta`` is
+    ``(batch, heads, edges, 1)``, ``(…, r)`` for one decay per state row, or ``(…, r, r)`` for blocks.
+    """
+
+    alpha: torch.Tensor
+    beta: torch.Tensor
+    gamma: torch.Tensor | None
+    x: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to execute any mixer; inputs are already checked.
+    """One way to execute any structure; inputs are already checked.
 
-    ``mix(mixer, q, k, v, coefficients)`` makes the coefficients itself, so that a backend may fuse
-    everything; ``solve(mixer, alpha, beta, x, gamma)`` takes them as edge values. Both return
-    :class:`Mixed` in the dtype of ``v`` or ``x``, and sum in fp32 at least.
+    ``mix(structure, kind, inputs)`` makes the coefficients itself, so that a backend may fuse everything;
+    ``solve(structure, values)`` takes them. Both return :class:`Mixed` in the dtype of the rows, and sum
+    in fp32 at least. Without the ``*_backward`` functions autograd differentiates ``mix`` and ``solve``
+    themselves; with them these run without autograd, and
+
+    - ``mix_backward(structure, kind, inputs, y, dz)`` gives the gradients of ``DIFFERENTIABLE`` inputs as
+      :class:`Inputs` (``y`` as returned by ``mix``, ``dz`` the gradient of ``z``);
+    - ``solve_backward(structure, values, y, dz)`` gives them as :class:`EdgeValues`.
     """
 
-    mix: Callable[[Mixer, torch.Tensor, torch.Tensor, torch.Tensor, str], Mixed]
-    solve: Callable[[Mixer, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], Mixed]
+    mix: Callable[[Structure, str, Inputs], Mixed]
+    solve: Callable[[Structure, EdgeValues], Mixed]
+    mix_backward: Callable[[Structure, str, Inputs, torch.Tensor, torch.Tensor], Inputs] | None = None
+    solve_backward: Callable[[Structure, EdgeValues, torch.Tensor, torch.Tensor], EdgeValues] | None = None
     devices: frozenset[str] | None = None
     """Device types it runs on; ``None`` for all."""
 

@@ -1,4 +1,4 @@
-"""The functional core: any mixer, any backend, behind two functions."""
+"""The functional core: any mixer, any coefficient kind, any backend, behind two functions."""
 
 from __future__ import annotations
 
@@ -6,33 +6,22 @@ from typing import NamedTuple
 
 import torch
 
-from glmix_theory.errors import (
-    CoefficientError,
-    DeviceError,
-    DtypeError,
-    ShapeError,
-    UnknownNameError,
-    check_length,
-    nearest,
+from glmix_theory.errors import CoefficientError, check_length
+from glmix_theory.export.backend import EdgeValues, Mixed
+from glmix_theory.export.backends import BACKENDS, choose_backend
+from glmix_theory.export.inputs import Inputs, check_alike, check_inputs, check_rows
+from glmix_theory.export.kinds import check_kind, check_mixer
+from glmix_theory.export.operators import (
+    check_values,
+    run_mix,
+    run_solve,
+    structure_for,
+    through_operator,
 )
-from glmix_theory.export import blocked, reference
-from glmix_theory.export.backend import Backend, Mixed
-from glmix_theory.export.coefficients import check_exported, check_mixer
-from glmix_theory.export.layout import layout_of
+from glmix_theory.export.packing import terms_of
+from glmix_theory.export.segments import segments_of
+from glmix_theory.export.structure import EdgeTable, structure_of
 from glmix_theory.mixers import Mixer
-from glmix_theory.patterns import Pattern
-
-BACKENDS: dict[str, Backend] = {
-    "reference": Backend(reference.mix, reference.solve),
-    "torch": Backend(blocked.mix, blocked.solve),
-}
-"""Every way to execute a mixer, by name."""
-
-AUTOMATIC: dict[str, str] = {}
-"""The backend that ``"auto"`` takes on a device type; ``"torch"`` where none is named."""
-
-FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""Dtypes a mixer runs in; half precision is summed in fp32."""
 
 
 class Edges(NamedTuple):
@@ -60,55 +49,71 @@ def edges(mixer: Mixer, n: int, device: torch.device | str = "cpu") -> Edges:
     LengthError
         ``n < 1`` or not an integer.
     """
-    n, device = check_length(n), torch.device(device)
+    structure, device = structure_of(mixer, check_length(n)), torch.device(device)
 
-    def pairs(pattern: Pattern) -> tuple[torch.Tensor, torch.Tensor]:
-        layout = layout_of(pattern, n, device)
-        return layout.targets, layout.sources
+    def pairs(table: EdgeTable) -> tuple[torch.Tensor, torch.Tensor]:
+        return table.index("targets", device), table.index("sources", device)
 
-    readout = None if mixer.readout is None else pairs(mixer.readout)
-    return Edges(pairs(mixer.direct), pairs(mixer.recurrent), readout)
+    readout = None if structure.readout is None else pairs(structure.readout)
+    return Edges(pairs(structure.direct), pairs(structure.recurrent), readout)
 
 
 def mix(
     mixer: Mixer,
-    q: torch.Tensor,
-    k: torch.Tensor,
+    q: torch.Tensor | None,
+    k: torch.Tensor | None,
     v: torch.Tensor,
     coefficients: str | None = None,
     backend: str = "auto",
+    *,
+    gate: torch.Tensor | None = None,
+    write: torch.Tensor | None = None,
+    bias: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
+    cu_seqlens: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The mixer with coefficients made from queries and keys, applied to values.
+    """The mixer with coefficients made from queries, keys, gates and biases, applied to values.
 
-    Claim: ``Z = C (I-B)^{-1} A V`` with, for every row ``t``, one softmax over the scores
-    ``q_t · k_s / √d`` of its direct and recurrent edges together, and one over its readout edges.
-    A row without direct and recurrent edges gives ``y_t = 0``. Causal bit for bit: while its values are
-    finite, a change at positions ``≥ t`` leaves the outputs before ``t`` identical.
+    Claim: ``Z = C (I-B)^{-1} A V`` with α, β and γ of the coefficient kind (their formulas are the table
+    of :mod:`glmix_theory.export.kinds`). With ``"softmax"``, every row ``t`` has one softmax over the
+    scores ``q_t · k_s / √d`` of its direct and recurrent edges together, and one over its readout edges.
+    A row without edges gives 0. Causal: a change at positions ``≥ t`` leaves the outputs before ``t`` alone.
 
     Parameters
     ----------
     mixer : Mixer
-        Patterns; ``state`` must be 1.
+        Patterns and state expansion.
     q, k : tensor (batch, heads, n, d)
-        Queries of the targets, keys of the sources.
+        Queries of the targets, keys of the sources; ``d = r`` under state expansion ``r``. ``None`` for
+        ``"fixed"`` without state expansion.
     v : tensor (batch, heads, n, width)
         Rows to mix, same dtype and device.
     coefficients : str, optional
         Coefficient kind; the mixer's own (``"softmax"`` unless it says otherwise) by default.
     backend : str
         ``"auto"``, or a name in :data:`BACKENDS`.
+    gate : tensor (batch, heads, n, 1) or one number per channel or state row, optional
+        Logits of what is kept of the past.
+    write : tensor (batch, heads, n, 1), optional
+        Logits of the delta rule's strength.
+    bias : tensor (3, heads, LAG_CLASSES), optional
+        Per part, head and lag class.
+    mask : bool tensor (batch, n), optional
+        True at real positions; padding on either side, which then gives 0 and is read by nobody.
+    cu_seqlens : integer tensor (sequences + 1,), optional
+        Ends of sequences packed into a batch of 1, from 0 to ``n``; none reads another.
 
     Returns
     -------
     tensor (batch, heads, n, width)
-        Differentiable in ``q``, ``k`` and ``v``.
+        Differentiable in ``q``, ``k``, ``v``, ``gate``, ``write`` and ``bias``.
 
     Raises
     ------
-    ShapeError, DtypeError, DeviceError
-        Tensors that do not fit each other.
+    ShapeError, DtypeError, DeviceError, LengthError
+        Tensors that do not fit each other, or a mask or lengths that are not sequences.
     CoefficientError
-        A coefficient kind or a state expansion that is not exported.
+        A coefficient kind that does not apply to the mixer; a tensor it needs or does not take.
     UnknownNameError
         An unknown backend.
 
@@ -124,39 +129,37 @@ def mix(
     ----------
     Fagnou et al., arXiv:2605.31367; propositions 1 and 11.
     """
-    return mixed(mixer, q, k, v, coefficients, backend).z
+    check_rows("v", v)
+    segments = segments_of(v.shape[0], v.shape[2], mask, cu_seqlens)
+    inputs = Inputs(v, q, k, gate, write, bias, segments)
+    kind, name = _checked(mixer, inputs, coefficients, backend)
+    if through_operator(name):
+        return run_mix(mixer, kind, name, inputs)[0]
+    return BACKENDS[name].mix(structure_for(mixer, v.shape[2], segments), kind, inputs).z
 
 
-@torch.compiler.disable
-def mixed(
-    mixer: Mixer,
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    coefficients: str | None = None,
-    backend: str = "auto",
-) -> Mixed:
+def mixed(mixer: Mixer, inputs: Inputs, coefficients: str | None = None, backend: str = "auto") -> Mixed:
     """As :func:`mix`, with the recurrence's outputs and the number of terms that were applied.
-
-    Under ``torch.compile`` the mixer runs as written, between two compiled graphs.
 
     >>> import torch, glmix_theory as glm
     >>> x = torch.zeros(1, 1, 4, 2)
-    >>> mixed(glm.Mixer(recurrent=glm.Lags([1])), x, x, x).terms
+    >>> mixed(glm.Mixer(recurrent=glm.Lags([1])), Inputs(x, x, x)).terms
     Terms(direct=4, recurrent=3, readout=0)
     """
-    kind = check_exported(mixer, coefficients)
-    _check_rows("q", q)
-    if k.shape != q.shape:
-        raise ShapeError(f"k has shape {tuple(k.shape)}; q's shape {tuple(q.shape)} is needed")
-    if v.dim() != 4 or v.shape[:3] != q.shape[:3]:
-        needed = ", ".join(map(str, q.shape[:3]))
-        raise ShapeError(f"v has shape {tuple(v.shape)}; ({needed}, width) is needed, as for q")
-    _check_alike(q=q, k=k, v=v)
-    return _chosen(backend, q.device).mix(mixer, q, k, v, kind)
+    kind, name = _checked(mixer, inputs, coefficients, backend)
+    structure = structure_for(mixer, inputs.v.shape[2], inputs.segments)
+    if through_operator(name):
+        return Mixed(*run_mix(mixer, kind, name, inputs), terms_of(structure, inputs.segments))
+    return BACKENDS[name].mix(structure, kind, inputs)
 
 
-@torch.compiler.disable
+def _checked(mixer: Mixer, inputs: Inputs, coefficients: str | None, backend: str) -> tuple[str, str]:
+    """The coefficient kind and the backend's name, once everything fits."""
+    kind = check_kind(mixer, coefficients)
+    check_inputs(mixer, kind, inputs)
+    return kind, choose_backend(backend, mixer, inputs.v.device)
+
+
 def solve(
     mixer: Mixer,
     alpha: torch.Tensor,
@@ -173,14 +176,15 @@ def solve(
     Parameters
     ----------
     mixer : Mixer
-        Patterns; ``state`` must be 1.
-    alpha : tensor (batch, heads, direct edges)
-        Values of ``A``.
-    beta : tensor (batch, heads, recurrent edges), optional
-        Values of ``B``; may be ``None`` when there are no recurrent edges.
+        Patterns and state expansion ``r``.
+    alpha : tensor (batch, heads, direct edges), or (…, r) with state expansion
+        Values of ``A``: with state expansion a column for each edge.
+    beta : tensor (batch, heads, recurrent edges), or (…, 1), (…, r), (…, r, r) with state expansion
+        Values of ``B``: a number, one decay per state row, or a block. May be ``None`` when there are no
+        recurrent edges.
     x : tensor (batch, heads, n, d)
         Rows to mix.
-    gamma : tensor (batch, heads, readout edges), optional
+    gamma : tensor (batch, heads, readout edges), or (…, r) with state expansion, optional
         Values of ``C``; given exactly when the mixer has a readout.
     backend : str
         ``"auto"``, or a name in :data:`BACKENDS`.
@@ -193,7 +197,7 @@ def solve(
     Raises
     ------
     CoefficientError
-        Edge values of a wrong shape, or missing, or needless.
+        Edge values of a wrong shape, or missing, or needless; state expansion without a readout.
     ShapeError, DtypeError, DeviceError, UnknownNameError
         As for :func:`mix`.
 
@@ -206,62 +210,19 @@ def solve(
     [1.0, 1.5, 1.75]
     """
     check_mixer(mixer)
-    _check_rows("x", x)
-    n = x.shape[2]
+    check_rows("x", x)
+    state = mixer.state
+    if state > 1 and mixer.readout is None:
+        raise CoefficientError(f"state = {state} without a readout has matrices as outputs; glm.Diagonal() reads them")
     if beta is None:
-        if layout_of(mixer.recurrent, n, x.device).number_edges:
-            raise CoefficientError(f"beta is missing; the recurrent part {mixer.recurrent!r} needs it")
-        beta = x.new_zeros(*x.shape[:2], 0)
+        beta = x.new_zeros(*x.shape[:2], 0, *((1,) if state > 1 else ()))
     if (gamma is None) != (mixer.readout is None):
         has = "has no readout, so takes no" if mixer.readout is None else "has a readout, so needs"
         raise CoefficientError(f"this mixer {has} gamma")
-    given = {"alpha": (alpha, mixer.direct), "beta": (beta, mixer.recurrent)}
-    if gamma is not None and mixer.readout is not None:
-        given["gamma"] = (gamma, mixer.readout)
-    for name, (values, pattern) in given.items():
-        needed = (*x.shape[:2], layout_of(pattern, n, x.device).number_edges)
-        if tuple(values.shape) != needed:
-            raise CoefficientError(
-                f"{name} has shape {tuple(values.shape)}; {needed} is needed: (batch, heads, edges of "
-                f"{pattern!r} at n = {n})"
-            )
-    _check_alike(x=x, **{name: values for name, (values, _) in given.items()})
-    return _chosen(backend, x.device).solve(mixer, alpha, beta, x, gamma).z
-
-
-def check_backend(backend: str) -> None:
-    """Raise :class:`~glmix_theory.errors.UnknownNameError` unless there is such a backend."""
-    known = ["auto", *BACKENDS]
-    if backend not in known:
-        raise UnknownNameError(f"backend = {backend!r} is not known; {nearest(str(backend), known)}")
-
-
-def _chosen(backend: str, device: torch.device) -> Backend:
-    check_backend(backend)
-    name = AUTOMATIC.get(device.type, "torch") if backend == "auto" else backend
-    chosen = BACKENDS[name]
-    if chosen.devices is not None and device.type not in chosen.devices:
-        raise DeviceError(
-            f"backend {name!r} runs on {', '.join(sorted(chosen.devices))} and the tensors are on "
-            f"{device.type}; move them, or use backend='torch'"
-        )
-    return chosen
-
-
-def _check_rows(name: str, tensor: torch.Tensor) -> None:
-    if not isinstance(tensor, torch.Tensor):
-        raise DtypeError(f"{name} is a {type(tensor).__name__}; a torch.Tensor is needed")
-    if tensor.dim() != 4 or 0 in tensor.shape:
-        raise ShapeError(f"{name} has shape {tuple(tensor.shape)}; (batch, heads, n, d) is needed, each at least 1")
-
-
-def _check_alike(**tensors: torch.Tensor) -> None:
-    (first, model), *others = tensors.items()
-    if model.dtype not in FLOATING:
-        known = ", ".join(str(dtype) for dtype in FLOATING)
-        raise DtypeError(f"{first} has dtype {model.dtype}; one of {known} is needed")
-    for name, tensor in others:
-        if tensor.dtype != model.dtype:
-            raise DtypeError(f"{name} has dtype {tensor.dtype}; {first}'s {model.dtype} is needed")
-        if tensor.device != model.device:
-            raise DeviceError(f"{name} is on {tensor.device}; {first}'s device {model.device} is needed")
+    check_alike(x=x, alpha=alpha, beta=beta, **({} if gamma is None else {"gamma": gamma}))
+    name = choose_backend(backend, mixer, x.device)
+    if through_operator(name):
+        return run_solve(mixer, name, alpha, beta, gamma, x)
+    structure, values = structure_of(mixer, x.shape[2]), EdgeValues(alpha, beta, gamma, x)
+    check_values(structure, values)
+    return BACKENDS[name].solve(structure, values).z

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 
-from glmix_theory.patterns import Pattern
+from glmix_theory.export.remembering import remembered
+from glmix_theory.export.structure import EdgeTable
 
 BLOCK = 64
 """Positions per block; the blocks of a solve run one after another, the rows inside one together."""
-
-_KEPT_LENGTHS = 32
 
 
 @dataclass(frozen=True)
@@ -67,14 +64,12 @@ class Panel:
 
 
 class Layout:
-    """The panels of a pattern at length ``n`` on a device.
+    """The panels of one part's edges on a device.
 
     Parameters
     ----------
-    pattern : Pattern
-        Who reads whom.
-    n : int
-        Sequence length.
+    table : EdgeTable
+        The edges.
     device : torch.device
         Where the index tables live.
     block : int
@@ -83,7 +78,7 @@ class Layout:
     Examples
     --------
     >>> import torch, glmix_theory as glm
-    >>> layout = Layout(glm.Window(2), 5, torch.device("cpu"), block=2)
+    >>> layout = Layout(EdgeTable.of(glm.Window(2), 5), torch.device("cpu"), block=2)
     >>> layout.number_edges, [(panel.start, panel.columns) for panel in layout.panels]
     (9, [(0, slice(0, 2, None)), (2, slice(1, 4, None)), (4, slice(3, 5, None))])
 
@@ -92,15 +87,14 @@ class Layout:
     The tables hold one int64 per edge and at most one per column of a panel, never ``n²`` numbers.
     """
 
-    def __init__(self, pattern: Pattern, n: int, device: torch.device, block: int = BLOCK) -> None:
-        csr = pattern.to_csr(n)
-        indptr, sources = csr.indptr.astype(np.int64), csr.indices.astype(np.int64)
-        self.n = n
-        self.number_edges = len(sources)
-        self.indptr = indptr
-        targets = np.repeat(np.arange(n), np.diff(indptr))
-        self.targets = torch.from_numpy(targets).to(device)
-        self.sources = torch.from_numpy(sources).to(device)
+    def __init__(self, table: EdgeTable, device: torch.device, block: int = BLOCK) -> None:
+        indptr, sources, targets = table.indptr, table.sources, table.targets
+        self.n = n = table.n
+        self.number_edges = table.number
+        self.diagonal: slice | torch.Tensor | None = None
+        """The positions that have an edge, where every edge joins a position with itself; else ``None``."""
+        if np.array_equal(sources, targets):
+            self.diagonal = slice(None) if len(sources) == n else torch.from_numpy(sources).to(device)
         entries = np.empty(self.number_edges, dtype=np.int64)
         tables, shapes = [np.zeros(0, dtype=np.int64)], []
         for start in range(0, n, block):
@@ -115,52 +109,19 @@ class Layout:
             tables.append(earlier)
         # One transfer for all panels; each holds views of it.
         placed = torch.from_numpy(entries).to(device)
-        table = torch.from_numpy(np.concatenate(tables)).to(device)
+        columns_read = torch.from_numpy(np.concatenate(tables)).to(device)
         self.panels: list[Panel] = []
         low = 0
         for start, stop, edges, earlier, coupled in shapes:
             high = low + len(earlier)
             contiguous = len(earlier) == 0 or earlier[-1] - earlier[0] + 1 == len(earlier)
             first = int(earlier[0]) if len(earlier) else 0
-            where = slice(first, first + len(earlier)) if contiguous else table[low:high]
+            where = slice(first, first + len(earlier)) if contiguous else columns_read[low:high]
             self.panels.append(Panel(start, stop, edges, placed[edges], where, len(earlier), coupled))
             low = high
         self.largest_width = max((panel.width for panel in self.panels), default=0)
 
 
-class _Store:
-    """Values kept for an object as long as it lives, found by identity.
-
-    Patterns compare by the expression that prints them, which for a long explicit graph costs more to
-    hash than a forward pass; identity costs nothing.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[weakref.ref[Any], dict[Any, Any]]] = {}
-
-    def of(self, owner: object) -> dict[Any, Any]:
-        key = id(owner)
-        if key not in self._kept:
-            # The callback runs before the identity can be used again.
-            self._kept[key] = (weakref.ref(owner, lambda _: self._kept.pop(key, None)), {})
-        return self._kept[key][1]
-
-
-_store = _Store()
-
-
-def remembered(owner: object, key: Any, make: Any) -> Any:
-    """``make()``, computed once per live ``owner`` and ``key``; the least recently used keys are dropped."""
-    values = _store.of(owner)
-    value = values.pop(key) if key in values else make()
-    values[key] = value
-    while len(values) > _KEPT_LENGTHS:
-        del values[next(iter(values))]
-    return value
-
-
-def layout_of(pattern: Pattern, n: int, device: torch.device, block: int = BLOCK) -> Layout:
-    """The :class:`Layout` of a pattern, made once per pattern object, length, device and block size."""
-    key = ("layout", n, str(device), block)
-    layout: Layout = remembered(pattern, key, lambda: Layout(pattern, n, device, block))
-    return layout
+def layout_of(table: EdgeTable, device: torch.device, block: int = BLOCK) -> Layout:
+    """The :class:`Layout` of an edge table, made once per table, device and block size."""
+    return remembered(table, ("layout", str(device), block), lambda: Layout(table, device, block))

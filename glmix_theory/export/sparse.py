@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -20,18 +20,22 @@ _PANEL_NUMBERS = 1 << 24
 """Largest temporary, in numbers: groups are worked through in parts that keep a panel below it."""
 
 
-def _full_precision(kernel: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+Result = TypeVar("Result")
+
+
+def full_precision(kernel: Callable[..., Result]) -> Callable[..., Result]:
     """Keep autocast from lowering the products inside a kernel: sums are taken in the dtype given."""
 
     @wraps(kernel)
-    def run(layout: Layout, *tensors: torch.Tensor) -> torch.Tensor:
+    def run(layout: Layout, *tensors: torch.Tensor) -> Result:
         with torch.autocast(tensors[0].device.type, enabled=False):
             return kernel(layout, *tensors)
 
     return run
 
 
-def _parts(layout: Layout, groups: int, height: int) -> Iterator[slice]:
+def group_parts(layout: Layout, groups: int, height: int) -> Iterator[slice]:
+    """Parts of the groups whose panels, or temporaries of ``height`` rows of them, stay below the limit."""
     each = max(1, _PANEL_NUMBERS // max(1, layout.largest_width * height))
     return (slice(low, min(low + each, groups)) for low in range(0, groups, each))
 
@@ -39,20 +43,29 @@ def _parts(layout: Layout, groups: int, height: int) -> Iterator[slice]:
 def _work(layout: Layout, values: torch.Tensor, *rows: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
     """The tensors restricted to parts of the groups small enough for the panels."""
     height = max([layout.panels[0].height, *(tensor.shape[-1] for tensor in rows)])
-    for part in _parts(layout, values.shape[0], height):
+    for part in group_parts(layout, values.shape[0], height):
         yield values[part], *(tensor[part] for tensor in rows)
 
 
-def _filled(panel: Panel, values: torch.Tensor) -> torch.Tensor:
+def filled(panel: Panel, values: torch.Tensor) -> torch.Tensor:
     """The block's edge values as a ``(groups, height, width)`` matrix, zero where there is no edge."""
     matrix = values.new_zeros(values.shape[0], panel.height * panel.width)
     matrix[:, panel.entries] = values[:, panel.edges]
     return matrix.view(-1, panel.height, panel.width)
 
 
-@_full_precision
+def _scaled(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """The product with a diagonal matrix, which is its own transpose."""
+    result = rows.new_zeros(rows.shape)
+    result[:, layout.diagonal] = values.unsqueeze(2) * rows[:, layout.diagonal]
+    return result
+
+
+@full_precision
 def sampled_rows(layout: Layout, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """``left_t · right_s`` for every edge ``(t, s)``: ``(groups, n, d)`` twice to ``(groups, edges)``."""
+    if layout.diagonal is not None:
+        return (left[:, layout.diagonal] * right[:, layout.diagonal]).sum(dim=2)
     result = left.new_empty(left.shape[0], layout.number_edges)
     for out, queries, keys in _work(layout, result, left, right):
         for panel in layout.panels:
@@ -62,30 +75,34 @@ def sampled_rows(layout: Layout, left: torch.Tensor, right: torch.Tensor) -> tor
     return result
 
 
-@_full_precision
+@full_precision
 def combined_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """``Σ_s values_ts rows_s`` for every ``t``; zero rows where there is no edge."""
+    if layout.diagonal is not None:
+        return _scaled(layout, values, rows)
     result = rows.new_zeros(rows.shape)
     for weights, out, sources in _work(layout, values, result, rows):
         for panel in layout.panels:
             if len(panel.entries):
-                out[:, panel.rows] = torch.bmm(_filled(panel, weights), sources[:, panel.columns])
+                out[:, panel.rows] = torch.bmm(filled(panel, weights), sources[:, panel.columns])
     return result
 
 
-@_full_precision
+@full_precision
 def scattered_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """``Σ_t values_ts rows_t`` for every ``s``: the transpose of :func:`combined_rows`."""
+    if layout.diagonal is not None:
+        return _scaled(layout, values, rows)
     result = rows.new_zeros(rows.shape)
     for weights, out, targets in _work(layout, values, result, rows):
         for panel in layout.panels:
             if len(panel.entries):
-                product = torch.bmm(_filled(panel, weights).mT, targets[:, panel.rows])
-                _add_rows(out, panel.columns, product)
+                product = torch.bmm(filled(panel, weights).mT, targets[:, panel.rows])
+                add_rows(out, panel.columns, product)
     return result
 
 
-@_full_precision
+@full_precision
 def solved_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """``Y`` of ``(I - B) Y = rows`` by forward substitution over blocks."""
     result = rows.clone(memory_format=torch.contiguous_format)
@@ -93,7 +110,7 @@ def solved_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> tor
         for panel in layout.panels:
             if not len(panel.entries):
                 continue
-            matrix = _filled(panel, weights)
+            matrix = filled(panel, weights)
             earlier, inside = matrix.tensor_split([panel.number_earlier], dim=2)
             block = out[:, panel.rows]
             if panel.number_earlier:
@@ -104,7 +121,7 @@ def solved_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> tor
     return result
 
 
-@_full_precision
+@full_precision
 def back_solved_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """``L`` of ``(I - B)ᵀ L = rows`` by back substitution over blocks."""
     result = rows.clone(memory_format=torch.contiguous_format)
@@ -112,18 +129,19 @@ def back_solved_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -
         for panel in reversed(layout.panels):
             if not len(panel.entries):
                 continue
-            matrix = _filled(panel, weights)
+            matrix = filled(panel, weights)
             earlier, inside = matrix.tensor_split([panel.number_earlier], dim=2)
             block = out[:, panel.rows]
             if panel.coupled:
                 block = torch.linalg.solve_triangular(-inside.mT, block, upper=True, unitriangular=True)
                 out[:, panel.rows] = block
             if panel.number_earlier:
-                _add_rows(out, panel.earlier, torch.bmm(earlier.mT, block))
+                add_rows(out, panel.earlier, torch.bmm(earlier.mT, block))
     return result
 
 
-def _add_rows(out: torch.Tensor, columns: slice | torch.Tensor, rows: torch.Tensor) -> None:
+def add_rows(out: torch.Tensor, columns: slice | torch.Tensor, rows: torch.Tensor) -> None:
+    """``out[:, columns] += rows`` in place."""
     if isinstance(columns, slice):
         out[:, columns] += rows
     else:
@@ -206,7 +224,8 @@ def sampled_product(layout: Layout, left: torch.Tensor, right: torch.Tensor) -> 
     Examples
     --------
     >>> import torch, glmix_theory as glm
-    >>> layout = Layout(glm.Lags([1]), 3, torch.device("cpu"))
+    >>> from glmix_theory.export.structure import EdgeTable
+    >>> layout = Layout(EdgeTable.of(glm.Lags([1]), 3), torch.device("cpu"))
     >>> x = torch.tensor([[[1.0], [2.0], [3.0]]])
     >>> sampled_product(layout, x, x).tolist()
     [[2.0, 6.0]]
@@ -235,7 +254,8 @@ def sparse_rows(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> tor
     Examples
     --------
     >>> import torch, glmix_theory as glm
-    >>> layout = Layout(glm.Lags([1]), 3, torch.device("cpu"))
+    >>> from glmix_theory.export.structure import EdgeTable
+    >>> layout = Layout(EdgeTable.of(glm.Lags([1]), 3), torch.device("cpu"))
     >>> rows = torch.tensor([[[1.0], [2.0], [3.0]]])
     >>> sparse_rows(layout, torch.tensor([[10.0, 100.0]]), rows).flatten().tolist()
     [0.0, 10.0, 200.0]
@@ -266,7 +286,8 @@ def sparse_solve(layout: Layout, values: torch.Tensor, rows: torch.Tensor) -> to
     Examples
     --------
     >>> import torch, glmix_theory as glm
-    >>> layout = Layout(glm.Lags([1]), 3, torch.device("cpu"))
+    >>> from glmix_theory.export.structure import EdgeTable
+    >>> layout = Layout(EdgeTable.of(glm.Lags([1]), 3), torch.device("cpu"))
     >>> sparse_solve(layout, torch.tensor([[0.5, 0.5]]), torch.ones(1, 3, 1)).flatten().tolist()
     [1.0, 1.5, 1.75]
     """

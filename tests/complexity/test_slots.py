@@ -163,6 +163,26 @@ def test_arrays_handed_out_are_copies() -> None:
     assert step_as_data(plan, 20) == before
 
 
+@given(mixers(), st.integers(0, 90), st.integers(1, 80))
+@settings(max_examples=40)
+def test_steps_at_once_are_the_steps(drawn: DrawnMixer, start: int, number: int) -> None:
+    """Planned anew for each step, in any order, against a block that crosses the plan's own."""
+    steps = SlotPlan(drawn.mixer).steps(start, start + number)
+    plan = SlotPlan(drawn.mixer)
+    for t in reversed(range(start, start + number)):
+        step, i = plan.step(t), t - start
+        assert steps.direct.of(i).tolist() == step.direct_slots.tolist()
+        assert steps.recurrent.of(i).tolist() == step.recurrent_slots.tolist()
+        if step.readout_slots is not None:
+            assert steps.readout is not None
+            assert steps.readout.of(i).tolist() == step.readout_slots.tolist()
+        assert (steps.input_slots[i], steps.output_slots[i]) == (step.input_slot, step.output_slot)
+        row = steps.recurrent.sources[steps.recurrent.indptr[i] : steps.recurrent.indptr[i + 1]]
+        assert tuple(row.tolist()) == drawn.mixer.recurrent.sources(t)
+        assert plan.freed(t) == step.freed
+    assert plan.peak(start + number) == max(plan.held(t) for t in range(start + number))
+
+
 def test_bad_positions() -> None:
     plan = SlotPlan(NAMED["window"])
     for ask in (plan.step, plan.held, plan.occupied):

@@ -1,11 +1,17 @@
-"""Mixers over every pattern family, and a brute force that knows only ``pattern.sources(t)``."""
+"""Mixers over every pattern family, the catalogue with every kind, and seeded inputs for them."""
 
-import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 import glmix_theory as glm
+from glmix_theory.errors import CoefficientError
+from glmix_theory.export import BACKENDS
+from glmix_theory.export.inputs import Inputs, gate_widths, tensors_of
+from glmix_theory.export.kinds import check_kind
+from glmix_theory.export.structure import LAG_CLASSES
+from glmix_theory.mixers import COEFFICIENTS
 
 k = glm.k
 
@@ -68,30 +74,37 @@ SPARSE = (
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "mixer" in metafunc.fixturenames:
         metafunc.parametrize("mixer", MIXERS.values(), ids=MIXERS.keys())
+    if "case" in metafunc.fixturenames:
+        metafunc.parametrize("case", CASES.values(), ids=CASES.keys())
+    if "fast" in metafunc.fixturenames:
+        metafunc.parametrize("fast", [name for name in ON_CPU if name != "reference"])
     if "sparse_mixer" in metafunc.fixturenames:
         metafunc.parametrize("sparse_mixer", [MIXERS[name] for name in SPARSE], ids=SPARSE)
 
 
-def _weights(query: list[float], keys: list[list[float]]) -> list[float]:
-    scores = [sum(a * b for a, b in zip(query, key)) / math.sqrt(len(query)) for key in keys]
-    powers = [math.exp(score - max(scores)) for score in scores]
-    return [power / sum(powers) for power in powers]
+ON_CPU = [name for name, backend in BACKENDS.items() if backend.devices is None or "cpu" in backend.devices]
+"""Backends that these tests can run."""
 
 
-def _brute_force_head(mixer: glm.Mixer, q: list, keys: list, v: list) -> list[list[float]]:
-    y, z = [], []
-    for t in range(len(q)):
-        rows = [(keys[s], v[s]) for s in mixer.direct.sources(t)]
-        rows += [(keys[s], y[s]) for s in mixer.recurrent.sources(t)]
-        y.append(_mean(q[t], rows, len(v[0])))
-        if mixer.readout is not None:
-            z.append(_mean(q[t], [(keys[s], y[s]) for s in mixer.readout.sources(t)], len(v[0])))
-    return y if mixer.readout is None else z
+def _applies(mixer: glm.Mixer, kind: str) -> bool:
+    try:
+        return check_kind(mixer, kind) == kind
+    except CoefficientError:
+        return False
 
 
-def _mean(query: list[float], rows: list[tuple[list[float], list[float]]], width: int) -> list[float]:
-    weights = _weights(query, [key for key, _ in rows])
-    return [sum(w * row[c] for w, (_, row) in zip(weights, rows)) for c in range(width)]
+def _small(mixer: glm.Mixer) -> glm.Mixer:
+    """With at most 3 state rows, so that dense oracles stay small."""
+    return replace(mixer, state=min(mixer.state, 3))
+
+
+CASES = {
+    f"{name}-{kind}": (_small(glm.catalogue[name]), kind)
+    for name in glm.catalogue.names()
+    for kind in COEFFICIENTS
+    if _applies(glm.catalogue[name], kind)
+}
+"""Every catalogue entry with every coefficient kind that applies."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -101,21 +114,6 @@ def single_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def brute_force():
-    """``(mixer, q, k, v) -> z`` by plain loops over tokens and numbers."""
-
-    def run(mixer: glm.Mixer, q: torch.Tensor, keys: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        heads = [
-            _brute_force_head(mixer, *(x[b, h].tolist() for x in (q, keys, v)))
-            for b in range(q.shape[0])
-            for h in range(q.shape[1])
-        ]
-        return torch.tensor(heads, dtype=torch.float64).view_as(v)
-
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +131,35 @@ def draw():
 def draw_qkv(draw):
     """``draw_qkv(seed, batch, heads, n, d) -> [q, k, v]``."""
     return lambda seed, *shape, **options: [draw(3 * seed + i, *shape, **options) for i in range(3)]
+
+
+@pytest.fixture(scope="session")
+def draw_inputs(draw):
+    """``draw_inputs(mixer, kind, seed, batch, heads, n, d, width) -> Inputs``: seeded, all that the kind takes.
+
+    ``wide`` gives the gate one number per channel or state row; ``optional=False`` leaves out what the
+    kind does not need. Keys of the delta rule have length 1: with longer ones its states may grow.
+    """
+
+    def run(mixer, kind, seed, batch=1, heads=2, n=9, d=3, width=3, *, wide=False, optional=True, dtype=torch.float64):
+        d = mixer.state if mixer.state > 1 else d
+        shapes = {
+            "v": (batch, heads, n, width),
+            "q": (batch, heads, n, d),
+            "k": (batch, heads, n, d),
+            "gate": (batch, heads, n, gate_widths(mixer, kind, width)[-1 if wide else 0]),
+            "write": (batch, heads, n, 1),
+            "bias": (3, heads, LAG_CLASSES),
+        }
+        needed, taken = tensors_of(mixer, kind)
+        drawn = {
+            name: draw(7 * seed + list(shapes).index(name), *shapes[name]) for name in (taken if optional else needed)
+        }
+        if kind == "delta":
+            drawn["k"] = torch.nn.functional.normalize(drawn["k"], dim=3)
+        return Inputs(**{name: tensor.to(dtype) for name, tensor in drawn.items()})
+
+    return run
 
 
 @pytest.fixture

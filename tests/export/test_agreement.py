@@ -1,4 +1,4 @@
-"""Every way to run a mixer gives the same numbers: brute force, dense oracle, blocked forward, decoding."""
+"""Every way to run a mixer gives the same numbers: token loops, dense oracle, fast backends."""
 
 import pytest
 import torch
@@ -6,52 +6,48 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glmix_theory as glm
-from glmix_theory.export import BACKENDS, edges, mix, mixed, solve
+from glmix_theory.export import Inputs, edges, mix, mixed, solve
 from glmix_theory.export import blocked as blocked_backend
+from glmix_theory.export.structure import structure_of
+from tests.export.conftest import ON_CPU
+from tests.export.token_loops import token_loops
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_mix_equals_the_brute_force(mixer, backend, brute_force, draw_qkv):
+@pytest.mark.parametrize("backend", ON_CPU)
+def test_mix_equals_the_token_loops(mixer, backend, draw_qkv):
     for n in (1, 2, 3, 9, 18):
         q, k, v = draw_qkv(n, 1, 2, n, 3)
-        torch.testing.assert_close(mix(mixer, q, k, v, backend=backend), brute_force(mixer, q, k, v), **EXACT)
+        expected = token_loops(mixer, "softmax", Inputs(v, q, k))[0]
+        torch.testing.assert_close(mix(mixer, q, k, v, backend=backend), expected, **EXACT)
 
 
-def test_mix_equals_the_reference_across_blocks(mixer, draw_qkv):
+def test_mix_equals_the_reference_across_blocks(mixer, fast, draw_qkv):
     for n in (63, 64, 65, 130):
         q, k, v = draw_qkv(n, 1, 2, n, 3)
-        torch.testing.assert_close(mix(mixer, q, k, v), mix(mixer, q, k, v, backend="reference"), **EXACT)
+        expected = mix(mixer, q, k, v, backend="reference")
+        torch.testing.assert_close(mix(mixer, q, k, v, backend=fast), expected, **EXACT)
 
 
-def test_single_precision_stays_close_to_the_reference(mixer, draw_qkv):
+def test_single_precision_stays_close_to_the_reference(mixer, fast, draw_qkv):
     q, k, v = draw_qkv(0, 2, 2, 100, 8, dtype=torch.float32)
     expected = mix(mixer, q.double(), k.double(), v.double(), backend="reference")
-    torch.testing.assert_close(mix(mixer, q, k, v).double(), expected, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_rounded_only_at_the_end(dtype, draw_qkv):
-    mixer = glm.Mixer(recurrent=glm.Offsets(2**glm.k))
-    q, k, v = draw_qkv(0, 1, 2, 200, 8, dtype=dtype)
-    result = mix(mixer, q, k, v)
-    full = mix(mixer, q.float(), k.float(), v.float())
-    assert result.dtype == dtype
-    assert torch.equal(result, full.to(dtype))
+    torch.testing.assert_close(mix(mixer, q, k, v, backend=fast).double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_block_size_does_not_matter(mixer, draw_qkv):
     q, k, v = draw_qkv(0, 1, 1, 45, 3)
-    expected = mix(mixer, q, k, v)
+    expected = mix(mixer, q, k, v, backend="torch")
     for block in (1, 7, 16, 44, 45):
-        torch.testing.assert_close(blocked_backend.mix(mixer, q, k, v, block=block).z, expected, **EXACT)
+        found = blocked_backend.mix(structure_of(mixer, 45), "softmax", Inputs(v, q, k), block=block).z
+        torch.testing.assert_close(found, expected, **EXACT)
 
 
-def test_rows_sum_to_one_so_constants_pass(mixer, draw_qkv):
+def test_rows_sum_to_one_so_constants_pass(mixer, fast, draw_qkv):
     q, k, _ = draw_qkv(0, 1, 2, 90, 3)
     constant = torch.ones(1, 2, 90, 3, dtype=torch.float64)
-    y = mixed(mixer, q, k, constant).y
+    y = mixed(mixer, Inputs(constant, q, k), backend=fast).y
     ones: set[int] = set()
     for t in range(90):
         direct, recurrent = mixer.direct.sources(t), mixer.recurrent.sources(t)
@@ -63,27 +59,27 @@ def test_rows_sum_to_one_so_constants_pass(mixer, draw_qkv):
     assert len(ones) == 90 or not mixer.direct.sources(0)
 
 
-def test_rows_without_edges_are_zero_and_have_finite_gradients(draw_qkv):
+@pytest.mark.parametrize("backend", ON_CPU)
+def test_rows_without_edges_are_zero_and_have_finite_gradients(backend, draw_qkv):
     mixer = glm.Mixer(direct=glm.Explicit([(3, 3)]), recurrent=glm.Explicit([(5, 3), (7, 6)]))
     q, k, v = (x.requires_grad_() for x in draw_qkv(0, 1, 1, 9, 2))
-    for backend in BACKENDS:
-        z = mix(mixer, q, k, v, backend=backend)
-        assert z[0, 0].any(dim=1).nonzero().flatten().tolist() == [3, 5]
-        gradients = torch.autograd.grad(z.square().sum(), (q, k, v))
-        assert all(gradient.isfinite().all() for gradient in gradients)
+    z = mix(mixer, q, k, v, backend=backend)
+    assert z[0, 0].any(dim=1).nonzero().flatten().tolist() == [3, 5]
+    gradients = torch.autograd.grad(z.square().sum(), (q, k, v))
+    assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_terms_are_the_pairs_of_the_patterns(mixer, draw_qkv):
+@pytest.mark.parametrize("backend", ON_CPU)
+def test_terms_are_the_pairs_of_the_patterns(mixer, backend, draw_qkv):
     q, k, v = draw_qkv(0, 1, 2, 70, 2)
-    for backend in BACKENDS:
-        terms = mixed(mixer, q, k, v, backend=backend).terms
-        for name in ("direct", "recurrent", "readout"):
-            pattern = getattr(mixer, name)
-            count = 0 if pattern is None else sum(len(pattern.sources(t)) for t in range(70))
-            assert getattr(terms, name) == count
+    terms = mixed(mixer, Inputs(v, q, k), backend=backend).terms
+    for name in ("direct", "recurrent", "readout"):
+        pattern = getattr(mixer, name)
+        count = 0 if pattern is None else sum(len(pattern.sources(t)) for t in range(70))
+        assert getattr(terms, name) == count
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ON_CPU)
 def test_solve_equals_the_mixing_matrix(mixer, backend, draw):
     n = 70
     pairs = edges(mixer, n)
@@ -118,13 +114,17 @@ families = st.sampled_from(
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(direct=pairs, recurrent=strict_pairs, readout=st.none() | pairs, family=families, n=st.integers(1, 26))
-def test_drawn_graphs_agree_with_the_brute_force(brute_force, draw_qkv, direct, recurrent, readout, family, n):
+def test_drawn_graphs_agree_with_the_token_loops(draw_qkv, direct, recurrent, readout, family, n):
     mixer = glm.Mixer(
         direct=glm.Explicit(direct),
         recurrent=glm.Explicit(recurrent) | family,
         readout=None if readout is None else glm.Explicit(readout),
     )
     q, k, v = draw_qkv(n, 1, 1, n, 2)
-    expected = brute_force(mixer, q, k, v)
-    torch.testing.assert_close(blocked_backend.mix(mixer, q, k, v, block=5).z, expected, **EXACT)
-    torch.testing.assert_close(mix(mixer, q, k, v, backend="reference"), expected, **EXACT)
+    inputs = Inputs(v, q, k)
+    expected = token_loops(mixer, "softmax", inputs)[0]
+    torch.testing.assert_close(
+        blocked_backend.mix(structure_of(mixer, n), "softmax", inputs, block=5).z, expected, **EXACT
+    )
+    for backend in ON_CPU:
+        torch.testing.assert_close(mixed(mixer, inputs, backend=backend).z, expected, **EXACT)

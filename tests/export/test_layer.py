@@ -1,10 +1,12 @@
-"""The layer and the functional door: what they accept, what they refuse and how they say so."""
+"""The layer: what it accepts, what it refuses and how it says so, dtypes, padding, one graph when compiled."""
 
 import copy
+import itertools
 import subprocess
 import sys
 
 import pytest
+import sympy
 import torch
 
 import glmix_theory as glm
@@ -14,13 +16,31 @@ from glmix_theory.errors import (
     DtypeError,
     LengthError,
     PatternError,
+    RangeError,
     ShapeError,
+    SymbolicError,
     UnknownNameError,
 )
-from glmix_theory.export import BACKENDS, Backend, edges, functional, mix, solve, to_torch
-from glmix_theory.mixers import COEFFICIENTS
+from glmix_theory.export import mix, to_torch
+from glmix_theory.export.projections import GATES
 
 MIXER = glm.Mixer(recurrent=glm.Offsets(2**glm.k))
+KINDS = {
+    "softmax": "exponential_recurrence",
+    "chacal": "chacal_strict",
+    "gated": "rg_lru",
+    "fixed": "long_convolution",
+    "gated_state": "mamba2",
+    "fixed_state": "retnet",
+    "delta": "delta_net",
+    "delta_rows": "delta_net_ut",
+}
+"""A catalogue entry for each kind, with and without state expansion."""
+
+
+@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+def entry(request):
+    return glm.catalogue[request.param]
 
 
 def test_the_package_does_not_import_torch():
@@ -28,58 +48,186 @@ def test_the_package_does_not_import_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_layer_prints_its_mixer():
-    layer = to_torch(MIXER, 8, 2)
-    assert "Mixer(direct=Diagonal(), recurrent=Offsets(2**k)), d_model=8, n_heads=2" in repr(layer)
+def test_a_layer_prints_its_mixer_and_its_report():
+    lines = repr(to_torch(glm.Mixer(recurrent=glm.CacheEfficient(2**glm.k)), 8, 2, backend="torch")).split("\n")
+    assert lines[1].strip() == (
+        "Mixer(direct=Diagonal(), recurrent=CacheEfficient(2**k)), d_model=8, n_heads=2, gate='none', backend='torch'"
+    )
+    assert lines[2].strip() == "step Θ(log(n)), cache Θ(log(n)), distance Θ(log(n)), congestion Θ(n/log(n))"
+    assert "(torch)" in repr(to_torch(glm.catalogue["bigbird"], 8)) or "(numba)" in repr(to_torch(MIXER, 8))
 
 
-def test_a_layer_trains_and_its_state_moves_to_another(make_layer, draw):
-    layer = make_layer(MIXER, 8, 2)
+def test_a_report_that_fails_does_not_break_print(monkeypatch):
+    import glmix_theory.analysis
+
+    def broken(mixer):
+        raise LengthError("no such length")
+
+    monkeypatch.setattr(glmix_theory.analysis, "analyze", broken)
+    assert "no report: no such length" in repr(to_torch(glm.Mixer(recurrent=glm.Lags([1, 77])), 8))
+
+
+def test_a_layer_trains(entry, make_layer, draw):
+    layer = make_layer(entry, 8, 2)
     x = draw(0, 2, 20, 8)
-    optimizer = torch.optim.AdamW(layer.parameters(), 0.01)
+    target = make_layer(entry, 8, 2, bias=True)(x).detach().roll(1, dims=2)
+    optimizer = torch.optim.AdamW(layer.parameters(), 0.02)
     losses = []
     for _ in range(30):
-        loss = (layer(x) - x.roll(1, dims=1))[:, 1:].square().mean()
+        loss = (layer(x) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.8 * losses[0]
-    other = to_torch(MIXER, 8, 2, dtype=torch.float64)
-    other.load_state_dict(layer.state_dict())
-    assert torch.equal(other(x), layer(x))
-    assert torch.equal(copy.deepcopy(layer)(x), layer(x))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_every_parameter_has_a_gradient_where_the_mixer_reads_it(make_layer, draw):
+    """A pattern with several sources in every part and lag, so that no coefficient is certain."""
+    wide = glm.Window(4)
+    for kind in ("softmax", "signed", "chacal", "gated", "fixed"):
+        layer = make_layer(glm.Mixer(wide, wide.strict(), wide, kind), 8, 2, bias=True, lag_bias=True)
+        layer(draw(0, 2, 12, 8)).square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            assert parameter.grad is not None, (kind, name)
+            assert parameter.grad.abs().sum() > 0, (kind, name)
+    for kind in ("gated", "fixed", "delta"):
+        mixer = glm.Mixer(wide, wide.strict(), wide, kind, state=3)
+        layer = make_layer(mixer, 8, 2, bias=True, lag_bias=True, gate="channel")
+        layer(draw(0, 2, 12, 8)).square().sum().backward()
+        assert all(parameter.grad.abs().sum() > 0 for parameter in layer.parameters()), kind
 
 
 def test_heads_are_independent_mixers(make_layer, draw):
     layer = make_layer(MIXER, 8, 2)
     layer.output.weight.data = torch.eye(8, dtype=torch.float64)
     x = draw(0, 1, 9, 8)
-    single = make_layer(MIXER, 4, 1)
-    single.output.weight.data = torch.eye(4, dtype=torch.float64)
     q, k, v = layer.projection.weight.data.unflatten(0, (3, 2, 4))[:, 0]
     rows = [(x @ weight.T)[:, None] for weight in (q, k, v)]
     torch.testing.assert_close(layer(x)[..., :4], mix(MIXER, *rows)[:, 0])
 
 
-def test_autocast_lowers_the_projections_alone(make_layer, draw):
-    layer = make_layer(MIXER, 8, 2, dtype=torch.float32)
-    x = draw(0, 2, 20, 8, dtype=torch.float32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+def test_dropout_is_the_last_thing_and_for_training_only(make_layer, draw):
+    layer = make_layer(MIXER, 8, 2, dropout=0.5, bias=True)
+    x = draw(0, 1, 50, 8)
+    expected = make_layer(MIXER, 8, 2, bias=True)(x)
+    y = layer(x)
+    kept = y != 0
+    torch.testing.assert_close(y[kept], 2 * expected[kept])
+    assert 0.3 < kept.double().mean() < 0.7
+    assert torch.equal(layer.eval()(x), expected)
+
+
+def test_padded_and_packed_sequences_are_those_alone(entry, make_layer, draw):
+    layer = make_layer(entry, 8, 2)
+    x = draw(0, 2, 20, 8)
+    mask = torch.ones(2, 20, dtype=torch.bool)
+    mask[0, :7] = mask[1, 12:] = False
+    y = layer(x, mask=mask)
+    torch.testing.assert_close(y[0, 7:], layer(x[:1, 7:])[0])
+    torch.testing.assert_close(y[1, :12], layer(x[1:, :12])[0])
+    assert not y[~mask].any()
+    ends = torch.tensor([0, 1, 4, 20])
+    packed = layer(x[:1], cu_seqlens=ends)
+    for start, stop in itertools.pairwise(ends):
+        torch.testing.assert_close(packed[0, start:stop], layer(x[:1, start:stop])[0])
+    leaf = x.clone().requires_grad_()
+    layer(leaf, mask=mask)[mask].square().sum().backward()
+    assert not leaf.grad[~mask].any()
+    assert leaf.grad.isfinite().all()
+
+
+def relative_error(found, exact):
+    """Of all numbers together: a norm after a readout near 0 may turn single rows."""
+    return float((found.double() - exact.double()).norm() / exact.double().norm())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_lowers_the_projections_and_keeps_the_sums(entry, make_layer, draw, dtype):
+    layer = make_layer(entry, 16, 2, dtype=torch.float32)
+    x = draw(0, 2, 40, 16, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=dtype):
         y = layer(x)
         y.float().sum().backward()
-    assert y.dtype == torch.bfloat16
-    torch.testing.assert_close(y.float(), layer(x), rtol=5e-2, atol=5e-2)
+        prefix, cache = layer.prefill(x[:, :30])
+        later, cache = layer.prefill(x[:, 30:39], cache=cache)
+        last, cache = layer.step(x[:, 39], cache)
+    assert y.dtype == dtype
+    exact = layer(x)
+    assert relative_error(y, exact) < 0.03
+    assert relative_error(torch.cat([prefix, later, last[:, None]], 1), exact) < 0.03
     assert layer.projection.weight.grad.isfinite().all()
+    assert cache.dtype == torch.float32
 
 
-def test_a_compiled_layer_gives_the_same_values_and_gradients(make_layer, draw):
+def test_dtypes_move(entry, make_layer, draw):
+    layer = make_layer(entry, 16, 2)
+    x = draw(0, 2, 30, 16)
+    y = layer(x)
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.05), (torch.float16, 0.01)):
+        moved = copy.deepcopy(layer).to(dtype)
+        found = moved(x.to(dtype))
+        assert found.dtype == dtype
+        assert relative_error(found, y) < tolerance
+        assert moved.empty_cache(1, 5).dtype == dtype
+    assert to_torch(entry, 16, 2, device="meta").projection.weight.device.type == "meta"
+
+
+def test_a_compiled_layer_is_one_graph_with_the_same_values_and_gradients(entry, make_layer, draw):
+    layer = make_layer(entry, 8, 2, dtype=torch.float32)
+    torch.compiler.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    mask = torch.ones(2, 20, dtype=torch.bool)
+    mask[0, 13:] = False
+    terms = layer.last_terms
+    for options in ({}, {"mask": mask}):
+        x = draw(0, 2, 20, 8, dtype=torch.float32).requires_grad_()
+        found = torch.autograd.grad(compiled(x, **options).square().sum(), [x, *layer.parameters()], allow_unused=True)
+        assert layer.last_terms == terms
+        expected = torch.autograd.grad(layer(x, **options).square().sum(), [x, *layer.parameters()], allow_unused=True)
+        layer.last_terms = terms
+        for one, other in zip(found, expected):
+            # An unused parameter has no gradient in one and zeros in the other.
+            torch.testing.assert_close(
+                torch.zeros(()) if one is None or not one.any() else one,
+                torch.zeros(()) if other is None or not other.any() else other,
+                rtol=1e-4,
+                atol=1e-4,
+            )
+
+
+def test_lengths_are_dynamic_in_a_compiled_layer(make_layer, draw):
     layer = make_layer(MIXER, 8, 2)
-    compiled = torch.compile(layer, backend="eager")
-    x = draw(0, 2, 20, 8).requires_grad_()
-    for run in (layer, compiled, compiled):
-        gradient = torch.autograd.grad(run(x).square().sum(), x)[0]
-        torch.testing.assert_close(gradient, torch.autograd.grad(layer(x).square().sum(), x)[0])
+    torch.compiler.reset()
+    graphs = []
+
+    def counting(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend=counting)
+    for n in (20, 33, 7, 50):
+        x = draw(n, 2, n, 8)
+        torch.testing.assert_close(compiled(x), layer(x))
+    assert len(graphs) == 1
+
+
+def test_inductor_runs_a_layer(make_layer, draw):
+    layer = make_layer(glm.catalogue["gated_delta_net"], 8, 2, gate="head", dtype=torch.float32)
+    torch.compiler.reset()
+    x = draw(0, 1, 12, 8, dtype=torch.float32)
+    torch.testing.assert_close(torch.compile(layer, fullgraph=True)(x), layer(x), rtol=1e-4, atol=1e-5)
+
+
+def test_an_exported_program_runs_at_other_lengths(entry, make_layer, draw):
+    layer = make_layer(entry, 8, 2)
+    n = torch.export.Dim("n", min=2, max=4096)
+    program = torch.export.export(layer, (draw(0, 2, 20, 8),), dynamic_shapes={"x": {1: n}})
+    x = draw(1, 2, 31, 8)
+    torch.testing.assert_close(program.module()(x), layer(x))
+
+
+# --- refusals ---------------------------------------------------------------------------------------
 
 
 def test_layer_errors():
@@ -91,6 +239,13 @@ def test_layer_errors():
         to_torch(glm.Offsets(2**glm.k), 8)
     with pytest.raises(UnknownNameError, match="did you mean 'torch'"):
         to_torch(MIXER, 8, backend="tourch")
+    with pytest.raises(SymbolicError, match="a layer needs numbers"):
+        to_torch(glm.Mixer(direct=glm.Window(sympy.Symbol("w", integer=True, positive=True))), 8)
+    for dropout in (1, -0.1, True, "half"):
+        with pytest.raises(RangeError, match=r"dropout = .*; a number at least 0 and below 1"):
+            to_torch(MIXER, 8, dropout=dropout)
+    with pytest.raises(DtypeError, match=r"dtype = torch\.int64; one of"):
+        to_torch(MIXER, 8, dtype=torch.int64)
     layer = to_torch(MIXER, 8, 2)
     for shape in ((2, 8), (1, 5, 7), (1, 0, 8)):
         with pytest.raises(ShapeError, match=r"\(batch, n, 8\) is needed"):
@@ -101,101 +256,48 @@ def test_layer_errors():
         layer([[0.0] * 8])
     with pytest.raises(DeviceError, match=r"x is on meta and the layer on cpu; use x\.to\('cpu'\)"):
         layer(torch.zeros(1, 5, 8, device="meta"))
+    with pytest.raises(ShapeError, match="mask has shape"):
+        layer(torch.zeros(1, 5, 8), torch.ones(1, 4, dtype=torch.bool))
+    with pytest.raises(LengthError, match="has a hole at 1"):
+        layer(torch.zeros(1, 3, 8), torch.tensor([[True, False, True]]))
+    with pytest.raises(ShapeError, match="mask and cu_seqlens are both given"):
+        layer(torch.zeros(1, 3, 8), torch.ones(1, 3, dtype=torch.bool), torch.tensor([0, 3]))
 
 
-@pytest.mark.parametrize("kind", [name for name in COEFFICIENTS if name != "softmax"])
-def test_kinds_not_exported_say_so(kind):
-    with pytest.raises(CoefficientError, match=f"'{kind}' is not exported yet; this version exports 'softmax'"):
-        to_torch(glm.Mixer(coefficients=kind), 8)
-    x = torch.zeros(1, 1, 3, 2)
-    with pytest.raises(CoefficientError, match=f"'{kind}' is not exported yet"):
-        mix(MIXER, x, x, x, coefficients=kind)
+TAKEN = {
+    ("softmax", 1): {"none"},
+    ("signed", 1): {"none"},
+    ("chacal", 1): {"head"},
+    ("gated", 1): {"head", "channel"},
+    ("fixed", 1): {"none"},
+    ("gated", 4): {"none", "head", "channel"},
+    ("fixed", 4): {"none", "head", "channel"},
+    ("delta", 4): {"none", "head", "channel"},
+}
 
 
-def test_mix_errors():
-    x = torch.zeros(1, 2, 5, 4)
-    with pytest.raises(CoefficientError, match="'softmaxx' is not a known kind; did you mean 'softmax'"):
-        mix(MIXER, x, x, x, coefficients="softmaxx")
-    with pytest.raises(CoefficientError, match="state = 2: state expansion is not exported yet"):
-        mix(glm.Mixer(state=2), x, x, x)
-    with pytest.raises(UnknownNameError, match="backend = 'refrence' is not known; did you mean 'reference'"):
-        mix(MIXER, x, x, x, backend="refrence")
-    with pytest.raises(ShapeError, match=r"q has shape \(5, 4\); \(batch, heads, n, d\) is needed"):
-        mix(MIXER, x[0, 0], x, x)
-    with pytest.raises(ShapeError, match=r"k has shape \(1, 2, 4, 4\); q's shape"):
-        mix(MIXER, x, x[:, :, 1:], x)
-    with pytest.raises(ShapeError, match=r"v has shape \(1, 1, 5, 4\); \(1, 2, 5, width\) is needed"):
-        mix(MIXER, x, x, x[:, :1])
-    with pytest.raises(DtypeError, match=r"v has dtype torch\.float64; q's torch\.float32"):
-        mix(MIXER, x, x, x.double())
-    with pytest.raises(DtypeError, match=r"q has dtype torch\.int64; one of"):
-        mix(MIXER, x.long(), x.long(), x.long())
-    with pytest.raises(DeviceError, match="k is on meta; q's device cpu"):
-        mix(MIXER, x, x.to("meta"), x)
-    with pytest.raises(PatternError, match=r"a glm\.Mixer is needed"):
-        mix("attention", x, x, x)
+@pytest.mark.parametrize(("kind", "state"), TAKEN)
+def test_gates_are_those_the_kind_takes(kind, state):
+    mixer = glm.Mixer(readout=glm.Diagonal(), coefficients=kind, state=state)
+    assert to_torch(mixer, 8, 2).projected.gate in TAKEN[kind, state]
+    for gate in set(GATES) - {"auto"}:
+        if gate in TAKEN[kind, state]:
+            layer = to_torch(mixer, 8, 2, gate=gate)
+            widths = {"none": None, "head": (2, 1), "channel": (2, 4)}
+            assert (None if layer.gate_bias is None else tuple(layer.gate_bias.shape)) == widths[gate]
+        else:
+            with pytest.raises(CoefficientError, match=f"gate = '{gate}': coefficients '{kind}' with state = {state}"):
+                to_torch(mixer, 8, 2, gate=gate)
 
 
-def test_solve_errors():
-    x = torch.zeros(1, 1, 3, 2)
-    alpha, beta = torch.ones(1, 1, 3), torch.ones(1, 1, 3)
-    with pytest.raises(CoefficientError, match=r"beta has shape \(1, 1, 2\); \(1, 1, 3\) is needed"):
-        solve(MIXER, alpha, beta[..., :2], x)
-    with pytest.raises(CoefficientError, match="beta is missing; the recurrent part Offsets"):
-        solve(MIXER, alpha, None, x)
-    with pytest.raises(CoefficientError, match="has no readout, so takes no gamma"):
-        solve(MIXER, alpha, beta, x, alpha)
-    with pytest.raises(CoefficientError, match="has a readout, so needs gamma"):
-        solve(glm.Mixer(readout=glm.Diagonal()), alpha, None, x)
-    with pytest.raises(DtypeError, match="alpha has dtype"):
-        solve(MIXER, alpha.double(), beta, x)
-    with pytest.raises(LengthError, match="n = 0 is below 1"):
-        edges(MIXER, 0)
-    assert torch.equal(solve(glm.Mixer(), alpha, None, x + 2), x + 2)
-
-
-def test_values_may_be_wider_than_keys(draw):
-    q, k, v = draw(0, 1, 2, 9, 3), draw(1, 1, 2, 9, 3), draw(2, 1, 2, 9, 7)
-    torch.testing.assert_close(mix(MIXER, q, k, v), mix(MIXER, q, k, v, backend="reference"))
-
-
-def test_a_registered_backend_is_used_and_its_devices_are_kept(monkeypatch, draw_qkv):
-    seen = []
-
-    def spy(mixer, q, k, v, coefficients):
-        seen.append(coefficients)
-        return BACKENDS["reference"].mix(mixer, q, k, v, coefficients)
-
-    monkeypatch.setitem(BACKENDS, "spy", Backend(spy, BACKENDS["reference"].solve))
-    monkeypatch.setitem(BACKENDS, "far", Backend(spy, BACKENDS["reference"].solve, frozenset({"cuda"})))
-    monkeypatch.setitem(functional.AUTOMATIC, "cpu", "spy")
-    q, k, v = draw_qkv(0, 1, 1, 4, 2)
-    mix(MIXER, q, k, v)
-    assert seen == ["softmax"]
-    with pytest.raises(DeviceError, match="backend 'far' runs on cuda and the tensors are on cpu"):
-        mix(MIXER, q, k, v, backend="far")
-
-
-def test_layouts_are_forgotten_with_their_pattern():
-    import gc
-
-    from glmix_theory.export import layout
-
-    kept = layout._store._kept
-    pattern = glm.Lags([1, 7])
-    layout.layout_of(pattern, 5, torch.device("cpu"))
-    key = id(pattern)
-    assert key in kept
-    del pattern
-    gc.collect()
-    assert key not in kept
-
-
-def test_layouts_are_made_once_per_length_and_boundedly_many():
-    from glmix_theory.export.layout import _KEPT_LENGTHS, _store, layout_of
-
-    pattern, place = glm.Lags([1]), torch.device("cpu")
-    assert layout_of(pattern, 5, place) is layout_of(pattern, 5, place)
-    for n in range(1, 100):
-        layout_of(pattern, n, place)
-    assert len(_store.of(pattern)) == _KEPT_LENGTHS
+def test_kinds_and_options_that_do_not_fit_say_so():
+    with pytest.raises(CoefficientError, match="gate = 'chanel' is not known; did you mean 'channel'"):
+        to_torch(MIXER, 8, gate="chanel")
+    with pytest.raises(CoefficientError, match="take no bias"):
+        to_torch(glm.catalogue["delta_net_ut"], 8, lag_bias=True)
+    with pytest.raises(CoefficientError, match="'softmax' are scores between rows, and state = 2"):
+        to_torch(glm.Mixer(state=2), 8)
+    with pytest.raises(CoefficientError, match="without a readout has matrices as outputs"):
+        to_torch(glm.Mixer(state=2, coefficients="gated"), 8)
+    with pytest.raises(CoefficientError, match="UT transform of a dense recurrence"):
+        to_torch(glm.Mixer(recurrent=glm.Lags([1]), coefficients="delta"), 8)
