@@ -6,10 +6,10 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format notebooks clean
+.PHONY: help install demo test study lint format notebooks clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 install: $(INSTALLED) ## create .venv and install the package with every extra
 
@@ -28,6 +28,21 @@ demo: $(INSTALLED) ## run examples/demo.py
 test: lint ## what CI runs: lint, then tests, doctests and notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --nbmake --nbmake-timeout=600 \
 	  tests glmix_theory $(NOTEBOOKS)
+
+study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (two hours on two cores; resumes), then report
+	$(BIN)/glmix study --workers 2
+	$(BIN)/glmix study report
+
+# With PYTHON_GPU=… an interpreter that already has a CUDA torch; the constraints pin a CPU wheel.
+PYTHON_GPU ?= $(BIN)/python
+test-gpu: ## on a machine with a CUDA device: the Triton tests, compiled and at full size
+	@$(PYTHON_GPU) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { \
+	  echo "$(PYTHON_GPU): torch sees no CUDA device; make test-gpu needs one" >&2; exit 1; }
+	$(PYTHON_GPU) -m pytest tests/export/test_triton.py tests/export/test_triton_decode.py \
+	  tests/export/test_triton_compiled.py tests/export/test_triton_on_gpu.py
+
+bench-gpu: ## on a machine with a CUDA device: measure the layers, write benchmarks/results/gpu_layer.*
+	$(PYTHON_GPU) benchmarks/gpu_layer.py
 
 lint: $(INSTALLED) ## check format, lint and types
 	$(BIN)/ruff format --check .

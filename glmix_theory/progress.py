@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -16,15 +16,17 @@ SHOWN_AFTER = 1.0
 """Seconds before a bar appears: what ends sooner needs none."""
 
 
-def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+def track(
+    items: Iterable[Item], description: str | Callable[[], str], total: int | None = None
+) -> Iterator[Item]:
     """Yield ``items`` and show a bar on stderr, in a terminal or a notebook, that vanishes at the end.
 
     Parameters
     ----------
     items : iterable
         What to go through.
-    description : str
-        What the user waits for.
+    description : str or callable
+        What the user waits for; a callable is asked again after every item, for what changes on the way.
     total : int, optional
         Number of items, where ``len(items)`` does not tell.
 
@@ -47,12 +49,18 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
             yield from _with_bar(iterator, description, size, done, console)
 
 
-def _with_bar(items: Iterator[Item], description: str, size: int | None, done: int, console: Console) -> Iterator[Item]:
+def _with_bar(
+    items: Iterator[Item], description: str | Callable[[], str], size: int | None, done: int, console: Console
+) -> Iterator[Item]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(description, total=size, completed=done)
+        task = progress.add_task(_text(description), total=size, completed=done)
         for item in items:
             yield item
-            progress.advance(task)
+            progress.update(task, advance=1, description=_text(description))
+
+
+def _text(description: str | Callable[[], str]) -> str:
+    return description() if callable(description) else description

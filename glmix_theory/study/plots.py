@@ -1,0 +1,177 @@
+"""Figures of a study: accuracy against what the analyzers say, with the ceiling that theory draws."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glmix_theory.errors import MissingDependencyError
+from glmix_theory.mixers import catalogue
+from glmix_theory.study.orders import number
+from glmix_theory.study.results import Outcome, Results
+from glmix_theory.study.tasks import task_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AXES = {
+    "task_congestion": "congestion of the task's demand\n(paths through the busiest node; middle of the bounds)",
+    "distance": "distance at the trained length\n(hops)",
+    "horizon_cache_size": "cache at the trained length\n(rows)",
+    "state_rank": "state rank at the trained length\n(rows)",
+}
+"""What accuracy is drawn against: a key of the theory's numbers, and the axis title."""
+
+MARKERS = "os^vD*PXhpd<>8"
+
+
+def figures(results: Results) -> dict[str, Figure]:
+    """Every figure the results allow, by file name without ending.
+
+    ``accuracy``: tasks × :data:`AXES`; ``positions``: accuracy along the sequence; ``longer``: at the trained
+    length and beyond; ``language``: bits per byte against cache and decode time.
+
+    Raises
+    ------
+    MissingDependencyError
+        matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as missing:
+        raise MissingDependencyError(
+            "plots need matplotlib, which is not installed; use pip install 'glmix-theory[notebooks]'"
+        ) from missing
+    tasks = [problem for problem in results.problems() if problem != "language"]
+    drawn = {}
+    if tasks:
+        drawn["accuracy"] = plot_accuracy(results, tasks)
+        drawn["positions"] = plot_positions(results, tasks)
+    if "language" in results.problems():
+        drawn["language"] = plot_language(results)
+    return drawn
+
+
+def save(results: Results, folder: Path) -> list[Path]:
+    """Write :func:`figures` as PNG files; returns where."""
+    paths = []
+    for name, figure in figures(results).items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=110)
+    return paths
+
+
+def plot_accuracy(results: Results, tasks: list[str]) -> Figure:
+    """Test accuracy of every task (rows) against each of :data:`AXES` (columns); every seed is a point."""
+    outcomes, styles = results.outcomes(), _styles(results)
+    figure, grid = _grid(len(tasks), len(AXES), 3.1, 2.5)
+    for row, task in zip(grid, tasks):
+        here = {name: outcome for (problem, name), outcome in outcomes.items() if problem == task}
+        for axis, (key, title) in zip(row, AXES.items()):
+            _draw(axis, here, key, styles)
+            axis.set_ylim(-0.04, 1.04)
+            if task == tasks[-1]:
+                axis.set_xlabel(title, fontsize=8)
+        row[0].set_ylabel(f"{task.replace('_', ' ')}\naccuracy", fontsize=9)
+    _legend(figure, styles)
+    return figure
+
+
+def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, dict[str, str]]) -> None:
+    numbers = {name: number(outcome.theory[key]) for name, outcome in outcomes.items()}
+    finite = [value for value in numbers.values() if math.isfinite(value)]
+    beyond = 2 * max(finite, default=1)  # where unreachable pairs are drawn
+    for name, outcome in outcomes.items():
+        place = numbers[name] if math.isfinite(numbers[name]) else beyond
+        values = outcome.values()
+        axis.plot([place] * len(values), values, linestyle="none", markersize=6, alpha=0.75, **styles[name])
+    axis.set_xscale("log", base=2)
+    task = task_of(next(iter(outcomes.values())).records[0]["configuration"]["problem"])
+    axis.axhline(task.chance, color="grey", linewidth=0.8, linestyle=":")
+    if key == "state_rank" and task.ceiling(1) is not None:
+        ranks = np.linspace(1, max([*finite, 2]), 200)
+        axis.plot(ranks, [task.ceiling(rank) for rank in ranks], color="black", linewidth=1, linestyle="--")
+    if len(finite) < len(numbers):
+        axis.axvline(beyond, color="grey", linewidth=0.5)
+        axis.annotate("∞", (beyond, 1.0), fontsize=9, ha="right", va="top")
+    axis.tick_params(labelsize=7)
+    axis.xaxis.set_major_formatter("{x:g}")
+
+
+def plot_positions(results: Results, tasks: list[str]) -> Figure:
+    """Mean accuracy at each scored position of the trained length (top) and of the longer test (bottom)."""
+    outcomes, styles = results.outcomes(), _styles(results)
+    figure, grid = _grid(2, len(tasks), 3.1, 2.6)
+    for column, task in enumerate(tasks):
+        for row, split in enumerate(("test", "longer")):
+            axis = grid[row][column]
+            for (problem, name), outcome in outcomes.items():
+                curves = [record[split]["per_position"] for record in outcome.records if record.get(split)]
+                if problem == task and curves:
+                    scored = [t for t, value in enumerate(curves[0]) if value is not None]
+                    mean = np.mean([[curve[t] for t in scored] for curve in curves], axis=0)
+                    axis.plot(scored, mean, linewidth=1, markersize=3, **styles[name])
+            axis.set_ylim(-0.04, 1.04)
+            axis.tick_params(labelsize=7)
+            name = "trained length" if split == "test" else "twice the length"
+            axis.set_title(f"{task.replace('_', ' ')}, {name}", fontsize=9)
+            axis.set_xlabel("position", fontsize=8)
+        grid[0][0].set_ylabel("accuracy", fontsize=9)
+        grid[1][0].set_ylabel("accuracy", fontsize=9)
+    _legend(figure, styles)
+    return figure
+
+
+def plot_language(results: Results) -> Figure:
+    """Bits per byte against cache bytes and decode time; each seed is a point, baselines are lines."""
+    outcomes, styles = results.outcomes(), _styles(results)
+    decoded = {record["name"]: record for record in results.of_kind("decode")}
+    figure, grid = _grid(1, 2, 4.6, 3.9)
+    for axis, key, title in zip(
+        grid[0], ("cache_bytes", "microseconds"), ("cache of one sequence (bytes)", "decode time (µs a byte)")
+    ):
+        for (problem, name), outcome in outcomes.items():
+            if problem == "language" and name in decoded:
+                bits = [loss / math.log(2) for loss in outcome.values("loss")]
+                axis.plot([decoded[name][key]] * len(bits), bits, linestyle="none", alpha=0.75, **styles[name])
+        for record in results.of_kind("baseline")[-1:]:
+            for baseline in ("ngram_5", "ngram_3", "gzip", "lzma"):
+                level = record["bits_per_byte"][baseline]
+                axis.axhline(level, color="grey", linewidth=0.8, linestyle=":")
+                axis.annotate(baseline, (0.01, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
+        axis.set_xscale("log", base=2)
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.set_xlabel(title, fontsize=9)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.2)
+    grid[0][0].set_ylabel("bits per byte, held-out packages", fontsize=9)
+    _legend(figure, styles)
+    return figure
+
+
+def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows + 1.0), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _styles(results: Results) -> dict[str, dict[str, str]]:
+    """A colour and a marker for each mixer, the same in every figure."""
+    return {name: {"color": f"C{index % 10}", "marker": MARKERS[index % len(MARKERS)]} for index, name in enumerate(results.mixers())}
+
+
+def _legend(figure: Figure, styles: dict[str, dict[str, str]]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], linestyle="none", label=title_of(name), **style) for name, style in styles.items()]  # type: ignore[arg-type]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=8, frameon=False)
+
+
+def title_of(name: str) -> str:
+    """A mixer's name in prose: its catalogue title, or the name itself."""
+    return catalogue.entry(name).title if name in catalogue else name
