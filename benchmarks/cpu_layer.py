@@ -21,7 +21,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 import glmix_theory as glm
 from glmix_theory import k
@@ -89,11 +89,11 @@ def forward_rows(table: Table, lengths: list[int], limits: tuple[float, float]) 
         calls = {
             "forward": (
                 lambda mixer=mixer, q=q, keys=keys, v=v: glm.mix(mixer, q, keys, v),
-                lambda q=q, keys=keys, v=v: F.scaled_dot_product_attention(q, keys, v, is_causal=True),
+                lambda q=q, keys=keys, v=v: functional.scaled_dot_product_attention(q, keys, v, is_causal=True),
             ),
             "forward + backward": (
                 lambda mixer=mixer, leaves=leaves: both(lambda: glm.mix(mixer, *leaves)),
-                lambda leaves=leaves: both(lambda: F.scaled_dot_product_attention(*leaves, is_causal=True)),
+                lambda leaves=leaves: both(lambda: functional.scaled_dot_product_attention(*leaves, is_causal=True)),
             ),
         }
         edges = sum(part.number for part in structure_of(mixer, n).parts) * HEADS
@@ -126,7 +126,7 @@ def decode_rows(table: Table, lengths: list[int]) -> None:
 
         def peer(query=query, keys=keys, v=v, n=n, own=own) -> None:
             keys[:, :, n], v[:, :, n] = own.k[:, :, 0], own.v[:, :, 0]
-            F.scaled_dot_product_attention(query, keys, v)
+            functional.scaled_dot_product_attention(query, keys, v)
 
         def step(cache=cache, own=own) -> None:
             cache.advance(own)
@@ -168,7 +168,7 @@ def peer_rows(table: Table, quick: bool) -> None:
     short = 256 if quick else 1024
     delta = glm.catalogue.entry("delta_net").build(state=WIDTH)
     dq, dk, dv, _ = draw(short)
-    dk, write = F.normalize(dk, dim=3), torch.zeros(1, HEADS, short, 1)
+    dk, write = functional.normalize(dk, dim=3), torch.zeros(1, HEADS, short, 1)
     cases.append(
         ("DeltaNet, 64 state rows", lambda: glm.mix(delta, dq, dk, dv, write=write), "naive loop of fla",
          lambda: naive_delta_rule(dq, dk, dv, write.sigmoid()))

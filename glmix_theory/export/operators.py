@@ -15,14 +15,16 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from glmix_theory.errors import CoefficientError, FormulaError
+from glmix_theory.errors import CoefficientError, FormulaError, GlmixError
 from glmix_theory.export.backend import EdgeValues, Mixed
 from glmix_theory.export.backends import BACKENDS
 from glmix_theory.export.inputs import DIFFERENTIABLE, Inputs
+from glmix_theory.export.remembering import remembered
 from glmix_theory.export.structure import Structure, structure_of
 from glmix_theory.mixers import Mixer, parse_mixer
 
 _live: weakref.WeakValueDictionary[str, Mixer] = weakref.WeakValueDictionary()
+_functions: dict[str, Mixer] = {}  # kept for good: their text cannot be read back, and a compiled graph may hold it
 _parsed: dict[str, Mixer] = {}
 
 
@@ -34,12 +36,19 @@ def text_of(mixer: Mixer) -> str:
     >>> text_of(glm.Mixer(recurrent=glm.Lags([1])))
     'Mixer(direct=Diagonal(), recurrent=Lags([1]))'
     """
+    return remembered(mixer, "text", lambda: _registered(mixer))
+
+
+def _registered(mixer: Mixer) -> str:
     text = repr(mixer)
-    if _live.get(text) is not mixer:
-        known = mixer_of(text) if text in _live else None
-        if known is not None and known != mixer:
-            text = f"{text} at {id(mixer):#x}"  # two Python functions print alike
-        _live[text] = mixer
+    known = _functions.get(text, _live.get(text))
+    if known is not None and known != mixer:
+        text = f"{text} at {id(mixer):#x}"  # two Python functions print alike
+    try:
+        readable = parse_mixer(text) == mixer
+    except GlmixError:
+        readable = False
+    (_live if readable else _functions).setdefault(text, mixer)
     return text
 
 
@@ -51,7 +60,7 @@ def mixer_of(text: str) -> Mixer:
     FormulaError
         The text holds a Python function of another process.
     """
-    mixer = _live.get(text)
+    mixer = _functions.get(text, _live.get(text))
     if mixer is None:
         if text not in _parsed:
             try:

@@ -77,7 +77,7 @@ def plot_accuracy(results: Results, tasks: list[str]) -> Figure:
             if task == tasks[-1]:
                 axis.set_xlabel(title, fontsize=8)
         row[0].set_ylabel(f"{task.replace('_', ' ')}\naccuracy", fontsize=9)
-    _legend(figure, styles)
+    _legend(figure, styles, {"chance": ":", "ceiling of the state rank": "--"})
     return figure
 
 
@@ -91,7 +91,7 @@ def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, 
         axis.plot([place] * len(values), values, linestyle="none", markersize=6, alpha=0.75, **styles[name])
     axis.set_xscale("log", base=2)
     task = task_of(next(iter(outcomes.values())).records[0]["configuration"]["problem"])
-    axis.axhline(task.chance, color="grey", linewidth=0.8, linestyle=":")
+    axis.axhline(task.chance, color="black", linewidth=0.8, linestyle=":")
     if key == "state_rank" and task.ceiling(1) is not None:
         ranks = np.linspace(1, max([*finite, 2]), 200)
         axis.plot(ranks, [task.ceiling(rank) for rank in ranks], color="black", linewidth=1, linestyle="--")
@@ -115,13 +115,17 @@ def plot_positions(results: Results, tasks: list[str]) -> Figure:
                     scored = [t for t, value in enumerate(curves[0]) if value is not None]
                     mean = np.mean([[curve[t] for t in scored] for curve in curves], axis=0)
                     axis.plot(scored, mean, linewidth=1, markersize=3, **styles[name])
+            if not axis.lines:
+                axis.set_axis_off()
+                continue
             axis.set_ylim(-0.04, 1.04)
             axis.tick_params(labelsize=7)
+            axis.xaxis.get_major_locator().set_params(integer=True)
             name = "trained length" if split == "test" else "twice the length"
             axis.set_title(f"{task.replace('_', ' ')}, {name}", fontsize=9)
             axis.set_xlabel("position", fontsize=8)
-        grid[0][0].set_ylabel("accuracy", fontsize=9)
-        grid[1][0].set_ylabel("accuracy", fontsize=9)
+    for row in grid:
+        row[0].set_ylabel("accuracy", fontsize=9)
     _legend(figure, styles)
     return figure
 
@@ -165,11 +169,12 @@ def _styles(results: Results) -> dict[str, dict[str, str]]:
     return {name: {"color": f"C{index % 10}", "marker": MARKERS[index % len(MARKERS)]} for index, name in enumerate(results.mixers())}
 
 
-def _legend(figure: Figure, styles: dict[str, dict[str, str]]) -> None:
+def _legend(figure: Figure, styles: dict[str, dict[str, str]], lines: dict[str, str] | None = None) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], linestyle="none", label=title_of(name), **style) for name, style in styles.items()]  # type: ignore[arg-type]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=8, frameon=False)
+    handles += [Line2D([], [], color="black", linestyle=style, label=name) for name, style in (lines or {}).items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), fontsize=8, frameon=False)
 
 
 def title_of(name: str) -> str:

@@ -199,7 +199,10 @@ def attend(part: Part, work: Work, x: torch.Tensor | None = None) -> tuple[torch
 
 
 def invert(part: Part, work: Work, width: int, inverse: bool = True) -> torch.Tensor:
-    """``(I - B_block)^{-1}`` of every block, or ``B_block``: fp32 ``(groups, blocks, block, block)``."""
+    """``(I - B_block)^{-1}`` of every block, or ``B_block``: fp32 ``(groups, blocks, block, block)``.
+
+    Always in full precision: an inverse may amplify what rounding leaves, and blocks do not wait for each other.
+    """
     panels = _panels(part, work, width)
     shape = (work.groups, panels.blocks, panels.block, panels.block)
     result = torch.empty(shape, dtype=torch.float32, device=work.device)
@@ -207,7 +210,7 @@ def invert(part: Part, work: Work, width: int, inverse: bool = True) -> torch.Te
         kernels.invert, work, (work.groups, panels.blocks),
         work.segments, panels.first, panels.inside, panels.columns, panels.bits, panels.edges, panels.start,
         *_scores(part, work), _given(part.normaliser, work), result, *_sizes(part, work),
-        INVERT=inverse, **_options(part, work, panels.block),
+        INVERT=inverse, **_options(part, work, panels.block) | {"PRECISION": "tf32x3"},
     )  # fmt: skip
     return result
 

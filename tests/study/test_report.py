@@ -1,0 +1,156 @@
+"""The report: relations and correlations against their definitions, failures named, gaps listed, any results."""
+
+import math
+from itertools import combinations
+
+import pytest
+
+import glmix_theory as glm
+from glmix_theory.study import Results, Store, write_report
+from glmix_theory.study.configuration import Run, Schedule, Shape
+from glmix_theory.study.orders import correlations, number, paper_accuracies, relations, verdict
+from glmix_theory.study.plots import title_of
+from glmix_theory.study.reporting import failures, missing, report_text
+from glmix_theory.study.tasks import Copy, task_of
+
+NAMES = [entry.name for entry in glm.catalogue.table1()]
+
+
+def record(name, accuracy, seed=0, rate=1e-2, task=None, loss=1.0, **theory):
+    task = task or Copy(tokens=4, symbols=4)
+    run = Run(name, glm.catalogue[name], task, Shape(), Schedule(), rate, seed)
+    numbers = {
+        "step_cost": 1, "horizon_cache_size": 1, "distance": 1, "state_rank": 4, "congestion": 1,
+        "task_congestion": 1, "ceiling": task.ceiling(theory.get("state_rank", 4)), **theory,
+    }  # fmt: skip
+    scored = [None] * task.tokens + [accuracy] * task.tokens if task.name == "copy" else [accuracy] * task.length
+    return {
+        "kind": "run", "key": run.key, "name": name, "configuration": run.to_dict(), "theory": numbers,
+        "validation": {"loss": loss, "accuracy": accuracy}, "parameters": 1000, "seconds": 10.0,
+        "test": {"loss": loss, "accuracy": accuracy, "per_position": scored}, "command": "glmix study",
+        "commit": "0" * 40, "modified": False, "machine": "a machine", "device_name": "cpu",
+    }  # fmt: skip
+
+
+def seeds(name, *accuracies, **options):
+    return [record(name, accuracy, seed, **options) for seed, accuracy in enumerate(accuracies)]
+
+
+def test_the_papers_column_is_in_full_agreement_with_itself():
+    stated = paper_accuracies("copy")
+    results = Results(line for name in NAMES for line in seeds(name, stated[name], stated[name]))
+    found = relations(results)
+    ordered = sum(abs(stated[a] - stated[b]) >= 0.005 for a, b in combinations(NAMES, 2))
+    assert len(found) == ordered
+    assert {relation.verdict for relation in found} == {"confirmed"}
+    assert all(relation.paper[0] > relation.paper[1] for relation in found)
+    paper = next(one for one in correlations(results) if one.predictor == "paper")
+    assert paper.tau == pytest.approx(1)
+    assert paper.seeds == pytest.approx((1, 1))
+    turned = Results(line for name in NAMES for line in seeds(name, 1 - stated[name]))
+    assert {relation.verdict for relation in relations(turned)} == {"reversed"}
+
+
+def test_tau_b_is_its_definition():
+    """Concordant minus discordant pairs over the geometric mean of untied ones, counted here."""
+    accuracies = [0.9, 0.3, 0.4, 0.4, 0.8, 0.7, 0.2, 0.6, 0.65]
+    distances = [1, "oo", 61, 16, 1, 5, 6, {"lower": 3, "upper": 5}, 5]
+    results = Results(
+        line for name, a, d in zip(NAMES, accuracies, distances) for line in seeds(name, a, distance=d)
+    )
+    found = next(one for one in correlations(results) if one.predictor == "distance")
+    points = [(-number(d), a) for d, a in zip(distances, accuracies)]
+    score, untied = 0, [0, 0]
+    for (x, a), (y, b) in combinations(points, 2):
+        score += (x > y) * (a > b) + (x < y) * (a < b) - (x > y) * (a < b) - (x < y) * (a > b)
+        untied[0] += x != y
+        untied[1] += a != b
+    assert found.tau == pytest.approx(score / math.sqrt(untied[0] * untied[1]))
+
+
+def test_a_constant_predictor_orders_nothing():
+    results = Results(line for name in NAMES for line in seeds(name, 0.1 * NAMES.index(name)))
+    found = {one.predictor: one for one in correlations(results)}
+    assert found["distance"].tau is None
+    assert found["paper"].tau is not None
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "expected"),
+    [
+        ([0.9, 0.8], [0.7, 0.6], "confirmed"),
+        ([0.5], [0.7], "reversed"),
+        ([0.9, 0.6], [0.7, 0.7], "open"),
+        ([0.999], [1.0], "tied"),
+    ],
+)
+def test_verdicts(better, worse, expected):
+    assert verdict(better, worse) == expected
+
+
+def test_the_chosen_rate_counts_alone():
+    lines = [record("attention", 0.9, rate=1e-3, loss=2.0), *seeds("attention", 0.5, 0.7, rate=1e-2, loss=1.0)]
+    outcome = Results(lines).outcomes()["copy", "attention"]
+    assert outcome.values() == [0.5, 0.7]
+    assert outcome.mean() == pytest.approx(0.6)
+    assert outcome.spread() == pytest.approx(math.sqrt(0.02))
+
+
+def test_failed_predictions_are_named():
+    lines = [
+        *seeds("attention", 0.4),
+        *seeds("diagonal_ssm", 0.9, state_rank=1, task_congestion=4, congestion=4, distance=7),
+        *seeds("local_attention", 0.95, task_congestion="oo", congestion="oo", distance="oo", state_rank=2),
+    ]
+    text = "\n".join(failures(Results(lines)))
+    assert "copy, Attention: accuracy 40.0%, though nothing in the pattern stands in the way" in text
+    ssm = title_of("diagonal_ssm")
+    assert f"copy, {ssm}: accuracy 90.0% is above the ceiling 43.8% of its state rank 1" in text
+    assert "though a pair of its demand is out of reach of one layer" in text
+    assert f"the paper puts Attention (100.0%) above {ssm} (43.0%); here 40.0% < 90.0%" in text
+    assert "distance does not order the mixers as predicted" in text
+
+
+def test_nothing_wrong_says_so():
+    lines = [
+        *seeds("attention", 1.0),
+        *seeds("diagonal_ssm", 0.3, state_rank=1, task_congestion=4, congestion=4, distance=7, horizon_cache_size=0),
+    ]
+    assert failures(Results(lines)) == ["Nothing that was measured contradicts a prediction."]
+
+
+def test_gaps_are_listed():
+    gaps = missing(Results(seeds("attention", 1.0, 1.0, 1.0) + seeds("local_attention", 0.2)))
+    assert gaps[0].startswith("copy: diagonal_ssm, ")
+    assert "copy, local_attention: 1 seed of 3" in gaps
+    assert "recall: nothing yet" in gaps
+    assert not any("copy, attention" in gap for gap in gaps)
+
+
+def test_a_report_of_nothing(tmp_path):
+    text = write_report(tmp_path).read_text()
+    assert "No results yet" in text
+    assert "copy: nothing yet" in text
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_a_report_on_some_results(tmp_path):
+    store = Store(tmp_path)
+    lines = seeds("attention", 1.0, 0.98) + seeds("diagonal_ssm", 0.3, state_rank=1)
+    lines += [record("attention", 0.2, task=task_of({"name": "permutations", "words": 5}))]
+    with store.writing():
+        for line in lines:
+            store.add(line)
+    text = write_report(tmp_path).read_text()
+    assert "| Attention | 99.0 ± 1.4 / 100.00 | 20.0 (1 seed) |" in text
+    assert f"| {title_of('diagonal_ssm')} | 30.0 (1 seed) / 42.98 | – |" in text
+    assert "0" * 40 in text
+    assert "`glmix study`" in text
+    for name in ("accuracy", "positions"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+        assert f"({name}.png)" in text
+
+
+def test_the_report_is_a_function_of_the_results():
+    results = Results(seeds("attention", 1.0) + seeds("diagonal_ssm", 0.3))
+    assert report_text(results) == report_text(results)
