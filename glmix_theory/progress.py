@@ -16,9 +16,7 @@ SHOWN_AFTER = 1.0
 """Seconds before a bar appears: what ends sooner needs none."""
 
 
-def track(
-    items: Iterable[Item], description: str | Callable[[], str], total: int | None = None
-) -> Iterator[Item]:
+def track(items: Iterable[Item], description: str | Callable[[], str], total: int | None = None) -> Iterator[Item]:
     """Yield ``items`` and show a bar on stderr, in a terminal or a notebook, that vanishes at the end.
 
     Parameters

@@ -1,4 +1,4 @@
-"""The empirical study: do models learn what the theory says they can carry?
+"""The empirical study, whether models learn what the theory says they can carry.
 
 Tasks with an oracle, training at equal size, the analyzers' numbers beside what was learned, and a report.
 Torch is loaded when something is trained.

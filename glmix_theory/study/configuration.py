@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -152,7 +152,7 @@ def digest(data: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def mixers_of(chosen: Mapping[str, Mixer] | Mixer | str | list[str] | None) -> dict[str, Mixer]:
+def mixers_of(chosen: Mapping[str, Mixer] | Mixer | str | Sequence[str] | None) -> dict[str, Mixer]:
     """Mixers by name: of a mapping, one mixer, catalogue names, or the nine of Table 1 (``None``).
 
     >>> list(mixers_of(None))[:2], list(mixers_of("attention"))

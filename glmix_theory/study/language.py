@@ -79,7 +79,9 @@ def corpus(folder: str | None = None) -> Corpus:
     texts = {split: SEPARATOR.join(files) for split, files in splits.items()}
     missing = [split for split, text in texts.items() if not text]
     if missing:
-        raise StudyError(f"no Python sources for {' and '.join(missing)} were found below the standard library's folder")
+        raise StudyError(
+            f"no Python sources for {' and '.join(missing)} were found below the standard library's folder"
+        )
     digest = hashlib.sha256(b"\0".join(texts.values())).hexdigest()[:16]
     arrays = {split: np.frombuffer(text, dtype=np.uint8) for split, text in texts.items()}
     return Corpus(digest=digest, **arrays)

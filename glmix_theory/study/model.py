@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -70,29 +70,28 @@ def parameter_count(mixer: Mixer, vocabulary: int, shape: Shape) -> int:
 
 def weight_groups(model: torch.nn.Module, decay: float) -> list[dict[str, object]]:
     """Parameters for AdamW: weight decay on matrices, none on gains, biases, gates and per-lag biases."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         decays = parameter.dim() == 2 and not name.endswith(("gate_bias", "lag_bias"))
         (matrices if decays else others).append(parameter)
     return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def _model(mixer: Mixer, vocabulary: int, shape: Shape, **options: object) -> GLMLanguageModel:
+def _model(mixer: Mixer, vocabulary: int, shape: Shape, **options: Any) -> GLMLanguageModel:
     from glmix_theory.export import GLMLanguageModel
     from glmix_theory.export.projections import Projected
 
     taken = Projected.of(mixer, shape.d_model // shape.n_heads, "auto", False)
     biased = not (taken.kind == "delta" and not taken.expanded)  # the UT transform takes no bias
-    return GLMLanguageModel(
-        mixer, vocabulary, shape.d_model, shape.n_heads, shape.n_layers, lag_bias=biased, **options
-    )
+    return GLMLanguageModel(mixer, vocabulary, shape.d_model, shape.n_heads, shape.n_layers, lag_bias=biased, **options)
 
 
 @torch.no_grad()
 def _start_lag_biases(model: GLMLanguageModel, shape: Shape) -> None:
     """Set the slopes of :class:`Shape`; ``"fixed"`` coefficients, whose filter is the bias, keep their own start."""
     for block in model.blocks:
-        layer = block.mixer
+        layer: Any = block.mixer
         if layer.lag_bias is not None and layer.projected.keyed:
             classes = torch.arange(layer.lag_bias.shape[2]).to(layer.lag_bias)
             slopes = shape.slope * 4.0 ** -torch.arange(shape.n_heads).to(layer.lag_bias)

@@ -1,4 +1,4 @@
-"""Order relations: does training rank the mixers as the paper's columns and the theory do?"""
+"""Order relations: whether training ranks the mixers as the paper's columns and the theory do."""
 
 from __future__ import annotations
 

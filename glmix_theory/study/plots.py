@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def plot_accuracy(results: Results, tasks: list[str]) -> Figure:
     return figure
 
 
-def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, dict[str, str]]) -> None:
+def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, dict[str, Any]]) -> None:
     numbers = {name: number(outcome.theory[key]) for name, outcome in outcomes.items()}
     finite = [value for value in numbers.values() if math.isfinite(value)]
     beyond = 2 * max(finite, default=1)  # where unreachable pairs are drawn
@@ -94,7 +94,7 @@ def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, 
     axis.axhline(task.chance, color="black", linewidth=0.8, linestyle=":")
     if key == "state_rank" and task.ceiling(1) is not None:
         ranks = np.linspace(1, max([*finite, 2]), 200)
-        axis.plot(ranks, [task.ceiling(rank) for rank in ranks], color="black", linewidth=1, linestyle="--")
+        axis.plot(ranks, [task.ceiling(rank) or 0.0 for rank in ranks], color="black", linewidth=1, linestyle="--")
     if len(finite) < len(numbers):
         axis.axvline(beyond, color="grey", linewidth=0.5)
         axis.annotate("∞", (beyond, 1.0), fontsize=9, ha="right", va="top")
@@ -164,15 +164,18 @@ def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure,
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _styles(results: Results) -> dict[str, dict[str, str]]:
+def _styles(results: Results) -> dict[str, dict[str, Any]]:
     """A colour and a marker for each mixer, the same in every figure."""
-    return {name: {"color": f"C{index % 10}", "marker": MARKERS[index % len(MARKERS)]} for index, name in enumerate(results.mixers())}
+    return {
+        name: {"color": f"C{index % 10}", "marker": MARKERS[index % len(MARKERS)]}
+        for index, name in enumerate(results.mixers())
+    }
 
 
-def _legend(figure: Figure, styles: dict[str, dict[str, str]], lines: dict[str, str] | None = None) -> None:
+def _legend(figure: Figure, styles: dict[str, dict[str, Any]], lines: dict[str, str] | None = None) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], linestyle="none", label=title_of(name), **style) for name, style in styles.items()]  # type: ignore[arg-type]
+    handles = [Line2D([], [], linestyle="none", label=title_of(name), **style) for name, style in styles.items()]
     handles += [Line2D([], [], color="black", linestyle=style, label=name) for name, style in (lines or {}).items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)), fontsize=8, frameon=False)
 

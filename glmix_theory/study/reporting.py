@@ -76,7 +76,7 @@ def accuracy_table(results: Results) -> Table:
 
 
 def relation_summary(results: Results) -> Table:
-    """How many of the paper's order relations are confirmed, reversed, tied or open, by problem; the reversed by name."""
+    """How many of the paper's order relations hold, by problem; the reversed ones by name."""
     found = relations(results)
     rows = []
     for problem in PAPER_COLUMNS:
@@ -158,7 +158,8 @@ def failures(results: Results) -> list[str]:
         if relation.verdict == "reversed":
             found.append(
                 f"{relation.problem}: the paper puts {title_of(relation.better)} ({relation.paper[0]:.1%}) above "
-                f"{title_of(relation.worse)} ({relation.paper[1]:.1%}); here {relation.means[0]:.1%} < {relation.means[1]:.1%}"
+                f"{title_of(relation.worse)} ({relation.paper[1]:.1%}); here {relation.means[0]:.1%} < "
+                f"{relation.means[1]:.1%}"
             )
     for correlation in correlations(results):
         if correlation.predictor != "paper" and correlation.tau is not None and correlation.tau <= 0:
@@ -217,7 +218,8 @@ def _origin(results: Results) -> list[str]:
     machines = sorted({f"{record['machine']}, {record['device_name']}" for record in runs})
     problems = {record["configuration"]["problem"]["name"]: record["configuration"]["problem"] for record in runs}
     return [
-        f"{len(runs)} trainings, {hours:.2f} hours of one process; commands {', '.join(f'`{text}`' for text in commands)}; "
+        f"{len(runs)} trainings, {hours:.2f} hours of one process; commands "
+        f"{', '.join(f'`{text}`' for text in commands)}; "
         f"commits {', '.join(commits)}; machine {'; '.join(machines)}. Every line of `runs.jsonl` holds its own "
         "configuration, seed, versions, command and commit.",
         "Problems: " + "; ".join(f"`{sizes}`" for sizes in problems.values()) + ".",

@@ -102,9 +102,7 @@ def study(
     return _studied(cells, folder, workers)
 
 
-def _studied(
-    wanted: list[tuple[Run, tuple[int, ...]]], folder: str | os.PathLike[str] | None, workers: int
-) -> Results:
+def _studied(wanted: list[tuple[Run, tuple[int, ...]]], folder: str | os.PathLike[str] | None, workers: int) -> Results:
     from glmix_theory.study.running import Cell, run_all
 
     with TemporaryDirectory() if folder is None else nullcontext(folder) as place:

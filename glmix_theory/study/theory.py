@@ -44,7 +44,9 @@ def theory(mixer: Mixer, problem: Problem) -> dict[str, Any]:
     numbers["congestion"] = plain(congestion_bounds(mixer, max(1, length // 2)).value)
     if isinstance(problem, Task):
         numbers["task_congestion"] = (
-            numbers["congestion"] if isinstance(problem, Copy) else plain(congestion_bounds(mixer, problem.demand()).value)
+            numbers["congestion"]
+            if isinstance(problem, Copy)
+            else plain(congestion_bounds(mixer, problem.demand()).value)
         )
         numbers["ceiling"] = problem.ceiling(rank)
     return numbers

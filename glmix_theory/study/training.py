@@ -32,7 +32,9 @@ _STREAMS = {"train": 0, "validation": 1, "test": 2, "longer": 3}
 _FLOOR = 0.1  # of the peak learning rate, at the end of the decay
 
 
-def train(run: Run, checkpoint: Path, longer: bool = True, watch: Callable[[int], None] | None = None) -> dict[str, Any]:
+def train(
+    run: Run, checkpoint: Path, longer: bool = True, watch: Callable[[int], None] | None = None
+) -> dict[str, Any]:
     """Train and test one model; continues from ``checkpoint`` where there is one.
 
     Claim: on the CPU, in one thread, the result is bit for bit the same whether or how often the process was

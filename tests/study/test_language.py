@@ -66,14 +66,15 @@ def test_windows_are_bytes_and_their_successors():
     batch = problem.sample(np.random.default_rng(0), 5)
     assert batch.tokens.shape == batch.targets.shape == (5, 16)
     assert np.array_equal(batch.tokens[:, 1:], batch.targets[:, :-1])
-    assert all(bytes([*row, last]) in corpus().train.tobytes() for row, last in zip(batch.tokens.tolist(), batch.targets[:, -1].tolist()))
+    assert all(
+        bytes([*row, last]) in corpus().train.tobytes()
+        for row, last in zip(batch.tokens.tolist(), batch.targets[:, -1].tolist())
+    )
 
 
 def test_held_out_windows_are_disjoint_and_repeat():
     problem = LanguageModelling(context=64)
-    first, again = (
-        np.concatenate([batch.tokens for batch in problem.held_out("test", 50)]) for _ in range(2)
-    )
+    first, again = (np.concatenate([batch.tokens for batch in problem.held_out("test", 50)]) for _ in range(2))
     assert np.array_equal(first, again)
     text = corpus().test
     starts = [text.tobytes().index(bytes(row.tolist())) for row in first]

@@ -37,8 +37,6 @@ def test_probabilities_are_the_formula(train, text, orders):
         assert found[t] == pytest.approx(probability(train, context, byte), rel=1e-12)
 
 
-
-
 @settings(max_examples=15)
 @given(texts, st.lists(st.integers(0, 4), max_size=2).map(bytes))
 def test_probabilities_of_all_bytes_sum_to_one(train, context):

@@ -55,9 +55,7 @@ def test_tau_b_is_its_definition():
     """Concordant minus discordant pairs over the geometric mean of untied ones, counted here."""
     accuracies = [0.9, 0.3, 0.4, 0.4, 0.8, 0.7, 0.2, 0.6, 0.65]
     distances = [1, "oo", 61, 16, 1, 5, 6, {"lower": 3, "upper": 5}, 5]
-    results = Results(
-        line for name, a, d in zip(NAMES, accuracies, distances) for line in seeds(name, a, distance=d)
-    )
+    results = Results(line for name, a, d in zip(NAMES, accuracies, distances) for line in seeds(name, a, distance=d))
     found = next(one for one in correlations(results) if one.predictor == "distance")
     points = [(-number(d), a) for d, a in zip(distances, accuracies)]
     score, untied = 0, [0, 0]

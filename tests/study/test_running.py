@@ -113,9 +113,9 @@ def test_a_torn_last_line_is_skipped_and_removed(tmp_path):
 
 
 def test_there_is_one_writer(tmp_path):
-    with Store(tmp_path).writing():
-        with pytest.raises(StudyError, match="another process is writing"), Store(tmp_path).writing():
-            pass
+    first, second = Store(tmp_path).writing(), Store(tmp_path).writing()
+    with first, pytest.raises(StudyError, match="another process is writing"), second:
+        pass
     with Store(tmp_path).writing():
         pass
 

@@ -40,7 +40,7 @@ def test_the_oracle_scores_everything_right(task):
 
 @each_case
 def test_the_oracle_is_given_nothing_after_the_scored_position(task):
-    """Sequences that agree up to ``t`` have the same answer there: in the generator's targets, not only the oracle's."""
+    """The oracle is called with prefixes, and in the generator's targets equal prefixes have equal answers."""
     batch = drawn(task, number=3)
     seen = []
 
@@ -162,11 +162,12 @@ def test_any_sizes(chains, hops, data):
 
 @each_case
 def test_longer_keeps_the_vocabulary(task):
-    try:
-        longer = task.longer(2)
-    except TaskError as error:
-        assert "keys" in str(error)
+    needed = {"recall": "pairs", "multi_hop": "definitions"}.get(task.name)
+    if needed and 2 * getattr(task, needed) > task.keys:
+        with pytest.raises(TaskError, match="keys"):
+            task.longer(2)
         return
+    longer = task.longer(2)
     assert longer.vocabulary == task.vocabulary
     assert longer.length == 2 * task.length
     assert np.array_equal(longer.solve(drawn(longer).tokens), drawn(longer).targets)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -93,14 +94,17 @@ def test_a_foreign_checkpoint_is_refused(tmp_path):
 
 def test_it_stops_once_solved_twice_in_a_row(tmp_path):
     easy = replace(
-        RUN, mixer=glm.catalogue["attention"], problem=Copy(tokens=1, symbols=2), schedule=replace(SCHEDULE, steps=200, solved=0.99)
+        RUN,
+        mixer=glm.catalogue["attention"],
+        problem=Copy(tokens=1, symbols=2),
+        schedule=replace(SCHEDULE, steps=200, solved=0.99),
     )
     record = train(easy, tmp_path / "run.pt")
     accuracies = [entry["accuracy"] for entry in record["history"]]
     assert record["solved"]
     assert record["steps"] < 200
     assert min(accuracies[-2:]) >= 0.99
-    assert not any(min(pair) >= 0.99 for pair in zip(accuracies[:-2], accuracies[1:-1]))
+    assert not any(min(pair) >= 0.99 for pair in pairwise(accuracies[:-1]))
 
 
 def test_what_a_record_holds(tmp_path):
@@ -234,7 +238,7 @@ def test_evaluation_counts_scored_positions_alone():
 def test_the_rate_rises_then_falls():
     factors = [rate_factor(step, 200, 0.1) for step in range(201)]
     assert factors[:20] == pytest.approx([(step + 1) / 20 for step in range(20)])
-    assert all(a >= b for a, b in zip(factors[20:], factors[21:]))
+    assert all(a >= b for a, b in pairwise(factors[20:]))
     assert factors[-1] == pytest.approx(0.1)
     assert rate_factor(0, 1, 0.0) == 1
 

@@ -183,10 +183,13 @@ class MultiHopRecall(Task):
         if len(visible) <= 2 * self.definitions:
             return ()
         defined = {visible[s]: s + 1 for s in range(0, 2 * self.definitions, 2)}
-        key, followed = visible[-1], []
+        key = visible[-1]
+        followed: list[int] = []
         while key < self.keys:
             if key not in defined or len(followed) == self.hops:
-                raise TaskError(f"{self.name}: key {key} has no chain of at most {self.hops} definitions in {list(visible)}")
+                raise TaskError(
+                    f"{self.name}: key {key} has no chain of at most {self.hops} definitions in {list(visible)}"
+                )
             followed.append(defined[key])
             key = visible[defined[key]]
         return tuple(sorted(followed))
