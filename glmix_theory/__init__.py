@@ -46,7 +46,7 @@ from glmix_theory.verify import Verification, verify
 
 __version__ = "0.1.0"
 
-_EXPORTED = ("GLMLanguageModel", "GLMixer", "edges", "mix", "solve", "to_torch")
+_EXPORTED = ("GLMLanguageModel", "GLMixer", "edges", "mix", "mixing_matrices", "mixing_matrix", "solve", "to_torch")
 
 __all__ = [
     "GLOSSARY",
@@ -98,6 +98,8 @@ __all__ = [
     "explain",
     "k",
     "mix",
+    "mixing_matrices",
+    "mixing_matrix",
     "n",
     "parse_formula",
     "parse_mixer",

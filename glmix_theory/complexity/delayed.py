@@ -99,7 +99,7 @@ def band_live(union: Union, live: Law) -> Law | None:
         early = min(length, first)
         short = min(early, largest)
         banded = short * (short + 1) // 2 + (early - short) * largest
-        return banded + (live.prefix(length) - live.prefix(first) if length > first else 0)  # type: ignore[operator]
+        return banded + (live.prefix(length) - live.prefix(first) if length > first else 0)
 
     expr = None if live.peak_expr is None else sympy.Max(sympy.Min(n, largest), live.peak_expr)
     return monotone_law(

@@ -17,6 +17,7 @@ from glmix_theory.complexity.quantity import STATUSES, Bounds, Quantity, weakest
 from glmix_theory.design.targets import CEILINGS, REPORTED, SPENT, Target
 from glmix_theory.errors import FormulaError
 from glmix_theory.expressivity import congestion, distance
+from glmix_theory.expressivity.distance import closed_form
 from glmix_theory.expressivity.lag_profile import is_translation_invariant
 from glmix_theory.mixers import Mixer
 from glmix_theory.patterns import CacheEfficient, Pattern
@@ -81,10 +82,18 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """Sorts candidates: targets met, status, then distance, congestion and total cost, by class and then value."""
+        """Sorts candidates: targets met, status, then sizes.
+
+        These are distance, congestion and total cost, by class and then value; for a budget, whose length alone
+        matters, the values of distance and total cost there (congestion at such lengths takes too long).
+        """
         verdicts = [OUTCOMES.index(outcome.verdict) for outcome in self.outcomes]
-        length = max(self.report.lengths)
-        tail = [_size(self.report, name, length) for name in ("distance", "congestion", "total_cost")]
+        lengths = [outcome.target.at for outcome in self.outcomes if outcome.target.at is not None]
+        if lengths:
+            tail = [_distance_at(self.report, max(lengths)), (0, float(_most(self.report.total_cost.at(max(lengths)))))]
+        else:
+            length = max(self.report.lengths)
+            tail = [_size(self.report, name, length) for name in ("distance", "congestion", "total_cost")]
         return (max(verdicts, default=0), sum(verdicts), STATUSES.index(self.status), *tail, len(repr(self.mixer)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -232,8 +241,9 @@ def _greatest(quantity: Quantity) -> int | None:
     expr = quantity.expr
     if quantity.theta != 1:
         return None
-    if quantity.name in ("step_cost", "cache_size") and getattr(quantity.leading, "is_Integer", False):
-        return int(quantity.leading)  # running maxima never decrease, so none exceeds the limit
+    leading = quantity.leading
+    if quantity.name in ("step_cost", "cache_size") and leading is not None and leading.is_Integer:
+        return int(leading)  # running maxima never decrease, so none exceeds the limit
     if expr is None:
         return None
     if expr.is_Integer:
@@ -255,14 +265,24 @@ def _greatest(quantity: Quantity) -> int | None:
 def _size(report: Report, name: str, length: int) -> tuple[Any, ...]:
     """How large a quantity is: its class or the best upper class known, and an upper value at a length."""
     quantity = report[name]
-    value = quantity.at(length)
-    most = value.upper if isinstance(value, Bounds) else value
     growth = _growth(quantity)
     if growth is None and name in CEILINGS and quantity.theta != sympy.oo:
         upper = _upper(report, name)
         growth = None if upper is None else upper.growth
     order = (9, 0, 0) if quantity.theta == sympy.oo else (8, 0, 0) if growth is None else growth.order
-    return (*(float(part) for part in order), float(most))
+    return (*(float(part) for part in order), float(_most(quantity.at(length))))
+
+
+def _most(value: Any) -> Any:
+    return value.upper if isinstance(value, Bounds) else value
+
+
+def _distance_at(report: Report, length: int) -> tuple[int, float]:
+    """The distance at a length: finite ones first, then those that would take too long to count, then ``∞``."""
+    if closed_form(report.mixer) is None and not is_translation_invariant(report.mixer):
+        return (2, 0.0) if report.distance.theta == sympy.oo else (1, 0.0)
+    hops = _most(report.distance.at(length))
+    return (2, 0.0) if hops == sympy.oo else (0, float(hops))
 
 
 def _shown(quantity: Quantity) -> str:

@@ -59,8 +59,8 @@ def design(
     every step cost of the classes ``n^a (log n)^b (log log n)^c`` up to ``n`` the first candidate is proved to have
     it (proposition 13), with a cache of the same class by its cache-efficient form (proposition 7), and with a cache
     of a class between that and ``n`` by a delayed row beside it (proposition 19). Order: targets met, then the
-    weakest status, then the classes of distance, congestion and total cost, then their values at n = 64. Published
-    mixers that meet the targets compete.
+    weakest status, then the classes of distance, congestion and total cost, then their values at n = 64;
+    for a budget, the distance and the total cost at its length. Published mixers that meet the targets compete.
 
     Parameters
     ----------

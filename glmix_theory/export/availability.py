@@ -1,18 +1,25 @@
-"""Whether the Triton backend can run, found out without loading Triton."""
+"""The Triton backend without loading Triton: whether it can run, and a backend that loads it when called."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from functools import cache
 from importlib import metadata
+from typing import Any
 
 import torch
+
+from glmix_theory.export.backend import Backend
 
 OLDEST_TRITON = (3, 6)
 """First version whose language and compiler the kernels are written for and tested with."""
 
 OLDEST_CAPABILITY = (8, 0)
 """First compute capability with tensor cores for bf16 and tf32."""
+
+WIDEST = 256
+"""Channels of a query, key or row at most."""
 
 
 @cache
@@ -66,3 +73,46 @@ def _loaded_version() -> str:
     import triton
 
     return str(triton.__version__)
+
+
+def triton_refuses(device: torch.device, dtype: torch.dtype, widest: int) -> str | None:
+    """Why ``"auto"`` should not give these tensors to the Triton backend, ``None`` where it should.
+
+    Parameters
+    ----------
+    device, dtype
+        Of the tensors.
+    widest : int
+        Largest last axis of ``q``, ``k`` and ``v``.
+
+    Examples
+    --------
+    >>> triton_refuses(torch.device("cpu"), torch.float32, 64)
+    'the triton kernels run on cuda, and the tensors are on cpu'
+    """
+    if device.type != "cuda":
+        return f"the triton kernels run on cuda, and the tensors are on {device.type}"
+    if dtype == torch.float64:
+        return "the triton kernels sum in fp32, and the tensors are torch.float64"
+    if widest > WIDEST:
+        return f"the triton kernels take rows of at most {WIDEST} channels, not {widest}"
+    return triton_available(device)
+
+
+def _loading(name: str) -> Any:
+    def call(*arguments: Any) -> Any:
+        from glmix_theory.export.triton import BACKEND
+
+        return getattr(BACKEND, name)(*arguments)
+
+    return call
+
+
+TRITON = Backend(
+    _loading("mix"),
+    _loading("solve"),
+    _loading("mix_backward"),
+    _loading("solve_backward"),
+    frozenset({"cuda", "cpu"} if os.environ.get("TRITON_INTERPRET") == "1" else {"cuda"}),
+)
+"""The backend; Triton is loaded by its first call. Interpreted (``TRITON_INTERPRET=1``), it takes CPU tensors."""

@@ -23,7 +23,6 @@ from glmix_theory.export.fused_arrays import (
     rows_like,
     side_by_side,
     tables_of,
-    terms_of,
     working,
 )
 from glmix_theory.export.inputs import Inputs
@@ -31,6 +30,7 @@ from glmix_theory.export.kernels.adjoint import mix_groups_backward
 from glmix_theory.export.kernels.mixing import mix_groups
 from glmix_theory.export.kernels.values import solve_groups, solve_groups_backward
 from glmix_theory.export.kernels.weights import KINDS
+from glmix_theory.export.packing import terms_of
 from glmix_theory.export.structure import LAG_CLASSES, Structure
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from glmix_theory.export.backend import EdgeValues, Terms, working_dtype
+from glmix_theory.export.backend import EdgeValues, working_dtype
 from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.kernels.vectors import lanes_of
 from glmix_theory.export.kernels.workers import run_all, shared_out
@@ -202,10 +202,3 @@ def _shares(structure: Structure, sequences: list[tuple[int, int, int]], heads: 
         dtype=np.int64,
     )
     return [groups[items] for items in shared_out([size for size in work for _ in range(heads)], threads)]
-
-
-def terms_of(structure: Structure, segments: torch.Tensor | None) -> Terms:
-    """Edges of each part, summed over the segments."""
-    lengths = [structure.n] if segments is None else (segments[:, 2] - segments[:, 1]).tolist()
-    counts = [sum(int(part.indptr[length]) for length in lengths) for part in structure.parts]
-    return Terms(*counts, *[0] * (3 - len(counts)))

@@ -10,6 +10,7 @@ from glmix_theory.export.fused_arrays import (
     NUMBER,
     Sizes,
     by_group,
+    empty,
     in_groups,
     in_working_dtype,
     located,
@@ -17,7 +18,6 @@ from glmix_theory.export.fused_arrays import (
     rows_like,
     side_by_side,
     tables_of,
-    terms_of,
     working,
 )
 from glmix_theory.export.inputs import Inputs
@@ -25,6 +25,7 @@ from glmix_theory.export.kernels.states import mix_states
 from glmix_theory.export.kernels.states_adjoint import mix_states_backward
 from glmix_theory.export.kernels.states_values import solve_states, solve_states_backward
 from glmix_theory.export.kernels.weights import KINDS
+from glmix_theory.export.packing import terms_of
 from glmix_theory.export.structure import LAG_CLASSES, Structure
 
 _DOUBLE = 8
@@ -35,8 +36,9 @@ def mix(structure: Structure, kind: str, inputs: Inputs) -> Mixed:
     given, known, segments, r = working(inputs), structure.known, inputs.segments, structure.state
     batch, heads, n, width = inputs.v.shape
     gate_width = 0 if given.gate is None else given.gate.shape[3]
-    make = given.v.new_empty if segments is None else given.v.new_zeros
-    y, z = make(batch, heads, n, r, width), placed_rows(given.v, segments)
+    y, z = empty((batch, heads, n, r, width), given.v.dtype), placed_rows(given.v, segments)
+    if segments is not None:
+        y.zero_()
     kept = torch.zeros(batch, heads, known, gate_width, dtype=torch.float64)
     if known:
         assert inputs.outputs is not None
@@ -97,7 +99,7 @@ def solve(structure: Structure, values: EdgeValues) -> Mixed:
     """Outputs for given coefficients; see :class:`~glmix_theory.export.backend.Backend`."""
     given, r = in_working_dtype(values), structure.state
     x, width = given.x, given.x.shape[3]
-    y, z = x.new_empty(*x.shape[:3], r, width), placed_rows(x, None)
+    y, z = empty((*x.shape[:3], r, width), x.dtype), placed_rows(x, None)
     tensors = located((*map(by_group, given[:3]), x, y, z))
     tables, like, room, block = tables_of(structure), NUMBER[x.dtype], Sizes(structure, x.dtype), _block(given.beta)
 

@@ -73,7 +73,8 @@ STABILITY: dict[str, Stability] = {
     "gated": Stability(1.0, "rows of (A | B) are non-negative and sum to at most 1, so ‖M‖_∞ ≤ 1"),
     "fixed": Stability(1.0, "rows of (A | B) have Σ|α| + Σ|β| ≤ 1 with either sign, so ‖M‖_∞ ≤ 1"),
     "delta": Stability(
-        None, "for unit keys E_t = I - b_t k_t k_tᵀ is a contraction, so each write v_s stays at most |v_s| in any state"
+        None,
+        "for unit keys E_t = I - b_t k_t k_tᵀ is a contraction, so each write v_s stays at most |v_s| in any state",
     ),
 }
 """The bound of each kind with one row per position; see :func:`stability` for a mixer's own."""

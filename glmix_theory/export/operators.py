@@ -111,16 +111,7 @@ def mix_operator(
 
 @mix_operator.register_fake
 def _(
-    mixer: str,
-    kind: str,
-    backend: str,
-    v: torch.Tensor,
-    q: torch.Tensor | None,
-    k: torch.Tensor | None,
-    gate: torch.Tensor | None,
-    write: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    segments: torch.Tensor | None,
+    mixer: str, kind: str, backend: str, v: torch.Tensor, *others: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     found = mixer_of(mixer)
     batch, heads, n, width = v.shape
@@ -165,21 +156,8 @@ def mix_backward_operator(
 
 
 @mix_backward_operator.register_fake
-def _(
-    mixer: str,
-    kind: str,
-    backend: str,
-    v: torch.Tensor,
-    q: torch.Tensor | None,
-    k: torch.Tensor | None,
-    gate: torch.Tensor | None,
-    write: torch.Tensor | None,
-    bias: torch.Tensor | None,
-    segments: torch.Tensor | None,
-    y: torch.Tensor,
-    dz: torch.Tensor,
-) -> list[torch.Tensor]:
-    inputs = Inputs(v, q, k, gate, write, bias, segments)
+def _(mixer: str, kind: str, backend: str, *tensors: torch.Tensor | None) -> list[torch.Tensor]:
+    inputs = Inputs(*tensors[:-2])  # type: ignore[arg-type]
     return [_empty_like(getattr(inputs, name)) for name in _given(inputs)]
 
 
@@ -314,17 +292,8 @@ def solve_backward_operator(
 
 
 @solve_backward_operator.register_fake
-def _(
-    mixer: str,
-    backend: str,
-    alpha: torch.Tensor,
-    beta: torch.Tensor,
-    gamma: torch.Tensor | None,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    dz: torch.Tensor,
-) -> list[torch.Tensor]:
-    return [_empty_like(value) for value in (alpha, beta, gamma, x) if value is not None]
+def _(mixer: str, backend: str, *tensors: torch.Tensor | None) -> list[torch.Tensor]:
+    return [_empty_like(value) for value in tensors[:-2] if value is not None]
 
 
 def _solve_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:

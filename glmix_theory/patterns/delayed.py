@@ -48,7 +48,7 @@ class Delayed(Pattern):
     >>> cache.theta, cache.status, [cache.at(length) for length in (1, 2, 3, 4, 10**12)]
     (log(n), 'proved', [1, 2, 2, 3, 40])
     >>> glm.Delayed(glm.n / sympy.log(glm.n)).sources(10**6)
-    (930661,)
+    (927620,)
 
     References
     ----------

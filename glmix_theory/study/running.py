@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from glmix_theory.errors import StudyError, check_length
+from glmix_theory.errors import check_length
 from glmix_theory.progress import track
 from glmix_theory.study.configuration import Run
 from glmix_theory.study.store import Store
@@ -134,16 +136,21 @@ class _Progress:
 
 
 def _execute(run: Run, checkpoint: str) -> dict[str, Any]:
-    """Train one run, in whatever process this is; stops when the process that asked for it is gone."""
+    """Train one run, in whatever process this is."""
     from glmix_theory.study.training import train
 
-    parent = os.getppid()
+    return train(run, Path(checkpoint))
 
-    def watch(step: int) -> None:
-        if os.getppid() != parent:
-            raise StudyError("the process that started this run is gone")
 
-    return train(run, Path(checkpoint), watch=watch)
+def _leave_with(parent: int) -> None:
+    """End this process soon after ``parent`` is gone, even if it was killed: nobody waits for the result."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -154,7 +161,7 @@ def _pool(workers: int) -> Iterator[Callable[..., Future[dict[str, Any]]]]:
         return
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _leave_with, (os.getpid(),))
     try:
         yield pool.submit
     finally:

@@ -30,10 +30,10 @@ class Setting:
     most_seeds: int | None = None
 
 
-_SMALL = Shape(d_model=32, n_heads=4)
+_SMALL = Shape(d_model=32, n_heads=8)
 _MIDDLE = Shape(d_model=64, n_heads=8)
 _LARGE = Shape(d_model=128, n_heads=8, n_layers=4)
-_MICRO = Schedule(steps=400, batch=32, validate_every=50, held_out=128, rates=(1e-2,))
+_MICRO = Schedule(steps=600, batch=32, validate_every=50, held_out=128, rates=(5e-3,))
 _LONG = Schedule(steps=1500, batch=32, validate_every=100, held_out=512)
 _LONGEST = Schedule(steps=20000, batch=128, validate_every=500, held_out=1024)
 
@@ -43,7 +43,7 @@ SIZES: dict[str, tuple[Setting, ...]] = {
         Setting(SelectiveCopy(context=8, kept=3, symbols=4), _SMALL, _MICRO),
         Setting(AssociativeRecall(pairs=3, queries=3, keys=4, values=4), _SMALL, _MICRO),
         Setting(MultiHopRecall(chains=2, hops=2, queries=4, keys=4, values=4), _SMALL, _MICRO),
-        Setting(PermutationComposition(items=3, words=6), _SMALL, _MICRO),
+        Setting(PermutationComposition(items=3, words=5), _SMALL, _MICRO),
         Setting(
             LanguageModelling(context=64),
             _SMALL,

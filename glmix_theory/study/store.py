@@ -120,7 +120,7 @@ def provenance() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         **_commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -133,6 +133,13 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _command() -> str:
+    """What was typed; ``glmix`` for the package's own command line, however it was started."""
+    program = Path(sys.argv[0])
+    own = program.name == "glmix" or program.parent == Path(__file__).resolve().parents[1] / "cli"
+    return shlex.join(["glmix" if own else program.name, *sys.argv[1:]])
 
 
 def _commit() -> dict[str, Any]:

@@ -32,9 +32,7 @@ _STREAMS = {"train": 0, "validation": 1, "test": 2, "longer": 3}
 _FLOOR = 0.1  # of the peak learning rate, at the end of the decay
 
 
-def train(
-    run: Run, checkpoint: Path, longer: bool = True, watch: Callable[[int], None] | None = None
-) -> dict[str, Any]:
+def train(run: Run, checkpoint: Path, watch: Callable[[int], None] | None = None) -> dict[str, Any]:
     """Train and test one model; continues from ``checkpoint`` where there is one.
 
     Claim: on the CPU, in one thread, the result is bit for bit the same whether or how often the process was
@@ -46,16 +44,15 @@ def train(
         What to train.
     checkpoint : path
         File to keep the state in while training; removed by the caller once the record is safe.
-    longer : bool
-        Whether tasks are also tested at :data:`LONGER` times the length.
     watch : callable, optional
-        Called with the number of steps done after each checkpoint; may raise to stop.
+        Called with the number of steps done after each checkpoint.
 
     Returns
     -------
     dict
         The record, plain data: configuration, sizes, ``test`` (``loss`` in nats, ``accuracy`` and, for tasks,
-        ``per_position``), ``validation`` (the last), ``history``, seconds, theory, provenance.
+        ``per_position``), ``longer`` (the same at :data:`LONGER` times the length; ``None`` where the
+        vocabulary does not reach), ``validation`` (the last), ``history``, seconds, theory, provenance.
 
     Raises
     ------
@@ -79,7 +76,7 @@ def train(
             "validation": state.history[-1],
             "test": evaluate(state.model, run.problem, "test", run.schedule.held_out, run.device, detailed=True),
         }
-        if longer and isinstance(run.problem, Task):
+        if isinstance(run.problem, Task):
             result["longer"] = _longer(state.model, run)
         result |= {
             "history": state.history,

@@ -6,6 +6,7 @@ import math
 import pickle
 from fractions import Fraction
 
+import networkx as nx
 import pytest
 import sympy
 from hypothesis import HealthCheck, given, settings
@@ -163,6 +164,28 @@ def test_budgets_hold_by_brute_force(terms: int, rows: int, length: int) -> None
         counts = [sum(map(len, candidate.mixer.sources(t).values())) for t in range(length)]
         assert max(counts) <= terms
         assert max(live_rows(candidate.mixer, t, 2 * length + 20) for t in range(length)) <= rows
+
+
+@pytest.mark.parametrize("budget", [Budget(step_cost=12, cache=40, n=300), Budget(step_cost=4, cache=64, n=64)])
+def test_budgets_rank_by_the_distance_at_their_length(budget: Budget) -> None:
+    found = design(budget, limit=6)
+    assert found.best.meets
+    hops = []
+    for candidate in found:
+        mixer = candidate.mixer
+        made = nx.DiGraph()
+        edges = [(s, t) for t in range(budget.n) for part in ("direct", "recurrent") for s in mixer.sources(t)[part]]
+        made.add_edges_from(
+            (("x", s), ("y", t), {"hops": int(s != t)}) for s, t in edges if s in mixer.sources(t)["direct"]
+        )
+        made.add_edges_from((("y", s), ("y", t), {"hops": 1}) for s, t in edges if s in mixer.sources(t)["recurrent"])
+        farthest = 0.0
+        for s in range(budget.n):
+            reached = nx.single_source_dijkstra_path_length(made, ("x", s), weight="hops")
+            farthest = max([farthest, *(reached.get(("y", t), math.inf) for t in range(s + 1, budget.n))])
+        hops.append(farthest)
+    assert hops[0] == min(hops)
+    assert hops[0] < math.inf
 
 
 def test_budget_text() -> None:

@@ -13,6 +13,7 @@ import glmix_theory as glm
 from glmix_theory.errors import DtypeError, ShapeError
 from glmix_theory.export import availability, reference
 from glmix_theory.export.backend import EdgeValues
+from glmix_theory.export.backends import BACKENDS
 from glmix_theory.export.inputs import DIFFERENTIABLE
 from glmix_theory.export.structure import EdgeTable, Structure, structure_of
 from glmix_theory.export.triton import BACKEND, launch
@@ -82,6 +83,23 @@ def test_every_kind_by_row(kind, wide, name, optional, draw_inputs):
     mixer = BY_ROW[name]
     inputs = draw_inputs(mixer, kind, 2, heads=1, n=18, d=5, wide=wide, optional=optional)
     check_mix(structure_of(mixer, 18), kind, inputs)
+
+
+@pytest.mark.parametrize("n", [1, 2, 16, 17, 35])
+def test_a_first_order_recurrence_is_scanned(n, draw_inputs):
+    mixer = glm.Mixer(recurrent=glm.Lags([1]))
+    check_mix(structure_of(mixer, n), "gated", draw_inputs(mixer, "gated", 13, heads=1, n=n, wide=True))
+
+
+def test_a_scan_of_segments_and_after_known_rows(draw_inputs):
+    mixer = glm.Mixer(recurrent=glm.Lags([1]))
+    inputs = draw_inputs(mixer, "gated", 14, batch=2, heads=1, n=20, wide=True)
+    segments = torch.tensor([[0, 0, 5], [0, 6, 9], [1, 2, 19]])
+    check_mix(structure_of(mixer, 17), "gated", replace(inputs, segments=segments))
+    structure, single = structure_of(mixer, 20), on_device(inputs.map(torch.Tensor.float))
+    whole = BACKEND.mix(structure, "gated", single).y
+    given = replace(single, outputs=whole[:, :, :7, None])
+    torch.testing.assert_close(BACKEND.mix(without_edges_into(structure, 7), "gated", given).y, whole, **CLOSE)
 
 
 @pytest.mark.parametrize("readout", [None, glm.Dense(), glm.Window(2)])
@@ -290,6 +308,28 @@ def test_too_old_or_missing_triton_is_said(monkeypatch):
     monkeypatch.setattr(availability.importlib.util, "find_spec", lambda name: None)
     assert "not installed" in availability.triton_available()
     availability.triton_available.cache_clear()
+
+
+def test_refusals_are_reasons():
+    cuda = torch.device("cuda")
+    assert "on cpu" in availability.triton_refuses(torch.device("cpu"), torch.float32, 64)
+    assert "float64" in availability.triton_refuses(cuda, torch.float64, 64)
+    assert "not 300" in availability.triton_refuses(cuda, torch.float32, 300)
+
+
+def test_it_runs_behind_the_door_of_every_backend(monkeypatch, draw_qkv):
+    """Through the torch operator, with its gradient."""
+    monkeypatch.setitem(BACKENDS, "triton", availability.TRITON)
+    mixer = BY_ROW["readout"]
+    q, k, v = (tensor.to(DEVICE).requires_grad_() for tensor in draw_qkv(1, 1, 2, 18, 4, dtype=torch.float32))
+    exact = [tensor.detach().double().requires_grad_() for tensor in (q, k, v)]
+    found = glm.mix(mixer, q, k, v, backend="triton")
+    expected = glm.mix(mixer, *exact, backend="reference")
+    torch.testing.assert_close(found.double(), expected, **CLOSE)
+    slopes = torch.autograd.grad(found.square().sum(), (q, k, v))
+    wanted = torch.autograd.grad(expected.square().sum(), exact)
+    for got, gradient in zip(slopes, wanted):
+        torch.testing.assert_close(got.double(), gradient, **CLOSE)
 
 
 def test_the_interpreter_takes_cpu_tensors_and_the_compiled_kernels_do_not():

@@ -41,7 +41,7 @@ def test_every_kernel_is_compiled(kernels):
             if name in ("run", "launch.run"):
                 launched.add(ast.unparse(node.args[0]).split(".")[1])
     assert {kernel["kernel"] for kernel in kernels} == launched
-    assert len(launched) == 11
+    assert len(launched) == 13
     assert {kernel["target"] for kernel in kernels} == {"sm_90a"}
 
 
@@ -58,3 +58,12 @@ def test_kernels_fit_and_spill_within_the_bound(kernels):
         assert kernel["stack"] + kernel["local"] <= bound, kernel
         assert kernel["shared"] <= SHARED_MEMORY, kernel
         assert kernel["registers"] <= 255, kernel
+
+
+def test_a_solve_reads_outputs_only_after_all_its_threads_have_stored_them(kernels):
+    """They are not the threads that read them: a barrier ends each block, and no load is from a read-only cache."""
+    for kernel in kernels:
+        assert kernel["cached loads"] == 0, kernel
+    blocks = [kernel for kernel in kernels if kernel["kernel"] == "solve"]
+    assert blocks
+    assert all(kernel["after last store"] == ["bar.sync"] for kernel in blocks)

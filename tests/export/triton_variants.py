@@ -33,13 +33,14 @@ from glmix_theory.export.triton import BACKEND, decode, launch
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 N = 200
 PLAIN = glm.Mixer(recurrent=glm.Offsets(2**glm.k))
+FIRST = glm.Mixer(recurrent=glm.Lags([1]))
 READ = glm.Mixer(direct=glm.Window(3), recurrent=glm.CacheEfficient(2**glm.k), readout=glm.Window(3))
 DENSE = glm.Mixer(recurrent=glm.Dense().strict(), readout=glm.Dense())
 CHAIN = glm.Mixer(recurrent=glm.Lags([1]), readout=glm.Diagonal(), state=64)
 TREE = glm.Mixer(recurrent=glm.Fenwick(), readout=glm.FenwickPrefix(), state=64)
 
 ROWS = [(PLAIN, "softmax", False), (READ, "chacal", False), (READ, "signed", False), (READ, "gated", False)]
-ROWS += [(PLAIN, "gated", True), (READ, "fixed", False), (DENSE, "delta", False)]
+ROWS += [(PLAIN, "gated", True), (FIRST, "gated", True), (READ, "fixed", False), (DENSE, "delta", False)]
 STATES = [(CHAIN, "gated", True), (CHAIN, "delta", False), (TREE, "fixed", False), (TREE, "delta", True)]
 HALF, FULL = torch.bfloat16, torch.float32
 FEW = [
@@ -47,6 +48,7 @@ FEW = [
     (READ, "signed", False, torch.float16, 128),
     (PLAIN, "gated", True, torch.bfloat16, 64),
     (READ, "fixed", False, torch.float32, 64),
+    (FIRST, "gated", True, torch.float16, 64),
     (DENSE, "delta", False, torch.float32, 64),
     (CHAIN, "gated", True, torch.bfloat16, 64),
     (TREE, "delta", True, torch.float32, 128),
@@ -93,6 +95,9 @@ def compiled(kernel: Any, work: Any, grid: tuple[int, ...], *arguments: Any, **o
         "shared": result.metadata.shared,
         "target": re.search(r"\.target (\w+)", result.asm["ptx"])[1],
     }
+    ptx = result.asm["ptx"]
+    found["cached loads"] = ptx.count("ld.global.nc")
+    found["after last store"] = re.findall(r"bar\.sync|bra", ptx.rpartition("st.global")[2])[:1]
     shown = {name: value for name, value in options.items() if name.isupper()}
     print(json.dumps(found | {"options": shown}), flush=True)
 

@@ -2,7 +2,12 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +22,7 @@ from glmix_theory.study.sizes import SIZES
 from glmix_theory.study.studying import seeds_of
 from glmix_theory.study.tasks import TASKS, Copy
 
+ROOT = Path(__file__).resolve().parents[2]
 SCHEDULE = Schedule(steps=4, batch=4, validate_every=2, held_out=8, rates=(1e-3, 1e-2, 1e-1))
 RUN = Run("a", glm.catalogue["attention"], Copy(3, 3), Shape(8, 2, 1), SCHEDULE, 1e-3, 0)
 CELLS = [
@@ -142,6 +148,40 @@ def test_two_processes_give_what_one_gives(tmp_path):
     assert measured(one) == measured(two)
     assert len(one.records) == 4
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+PARENT = """
+import os, time
+from glmix_theory.study.running import _pool
+
+if __name__ == "__main__":
+    with _pool(2) as submit:
+        print(submit(os.getpid).result(), flush=True)
+        time.sleep(60)
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, text=True)
+    worker = int(process.stdout.readline())
+    assert running(worker)
+    process.kill()
+    process.wait()
+    ended = time.monotonic() + 20
+    while running(worker) and time.monotonic() < ended:
+        time.sleep(0.2)
+    assert not running(worker)
+
+
+def running(process):
+    """Whether a process of that number is there and not merely unreaped."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_mixer_of_ones_own(tmp_path):

@@ -1,16 +1,33 @@
-"""The Triton backend: fused kernels for CUDA tensors, any pattern, every coefficient kind.
+"""The Triton backend: kernels for CUDA tensors, any pattern, every coefficient kind.
 
-Loaded only where Triton is (see :mod:`glmix_theory.export.availability`).
+Loaded only where Triton is (see :mod:`glmix_theory.export.availability`). Tested interpreted and by compiling
+for sm_90; no time has been measured on a device yet.
+
+With one row per position, a call is a few launches. Parallel over blocks of rows, heads and channels: the
+direct part and the statistics that normalise weights (``attend``), the inverses of the diagonal blocks of
+``I - B`` (``invert``), the readout, and all gradients of scores and rows. Sequential over blocks: ``solve``, where
+a block gathers far outputs by tiles of products and multiplies by its inverse; ``solve_adjoint`` runs it
+backwards. Kept for the backward is ``y`` alone; statistics and inverses are made again. Memory is linear in ``n``:
+beside rows, one inverse of ``block`` numbers a row, and tables of 16 bytes per row of a tile, shared by all heads.
+
+With state expansion, coefficients are edge values and one program walks the positions of a sequence; chains
+keep the state in registers. Every state is written out, as the interface asks: ``n · r · width`` numbers.
+
+Programs of the sequential kernels are sequences × heads × groups of channels. The channels of a program
+start at 64 and are halved, down to 16, while there are fewer programs than multiprocessors: each split makes
+its scores again, which costs nothing while multiprocessors idle. The sequence itself is not split. The rule
+is reasoned, not measured.
 """
 
 from __future__ import annotations
 
 import torch
 
+from glmix_theory.export import availability
 from glmix_theory.export.backend import Backend, EdgeValues, Mixed
 from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.structure import Structure
-from glmix_theory.export.triton import launch, mixing, states
+from glmix_theory.export.triton import mixing, states
 
 
 def mix(structure: Structure, kind: str, inputs: Inputs) -> Mixed:
@@ -35,9 +52,7 @@ def solve_backward(structure: Structure, values: EdgeValues, y: torch.Tensor, dz
     return (states if structure.state > 1 else mixing).solve_backward(structure, values, y, dz)
 
 
-BACKEND = Backend(
-    mix, solve, mix_backward, solve_backward, frozenset({"cuda", "cpu"} if launch.INTERPRETED else {"cuda"})
-)
+BACKEND = Backend(mix, solve, mix_backward, solve_backward, availability.TRITON.devices)
 """Interpreted, the kernels run on CPU tensors; compiled, on CUDA tensors alone."""
 
 __all__ = ["BACKEND"]

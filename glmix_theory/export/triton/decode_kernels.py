@@ -1,7 +1,7 @@
 """The kernels of a decode step: one program for a sequence and a head, one launch for all of them.
 
 Each program counts its own position, so a launch has the same arguments at every step and a CUDA graph can
-repeat it.
+repeat it. A program walks all terms of its step: where the step cost grows with ``n``, so does the latency.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"

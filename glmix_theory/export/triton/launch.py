@@ -10,7 +10,7 @@ import torch
 import triton
 
 from glmix_theory.export.structure import EdgeTable
-from glmix_theory.export.triton import gradients, kernels, tiles
+from glmix_theory.export.triton import gradients, kernels, scans, tiles
 from glmix_theory.export.triton.panels import Panels, panels_of
 
 INTERPRETED = bool(triton.knobs.runtime.interpret)
@@ -23,9 +23,6 @@ NOTHING: float = tiles.NOTHING.value
 
 LARGEST_BLOCK = 16 if INTERPRETED else 64
 """Rows of a tile at most."""
-
-WIDEST = 256
-"""Widest query, key or row that the kernels take."""
 
 
 @dataclass(frozen=True)
@@ -250,6 +247,26 @@ def solve_adjoint(
         panels.blocks, *_scores(part, work), _given(part.normaliser, work), inverse,
         _given(gate, work), adjoint, width, *_sizes(part, work),
         CHANNEL=gate is not None, BLOCK_W=wide, **_options(part, work, panels.block),
+    )  # fmt: skip
+
+
+def scan(work: Work, gate: torch.Tensor, rows: torch.Tensor, y: torch.Tensor) -> None:
+    """Fill the rows of ``y`` (known rows already there) with ``y_t = gate_t · y_{t-1} + rows_t``, all fp32."""
+    width = y.shape[-1]
+    wide = width_of(work, width, work.groups)
+    run(
+        scans.scan, work, (work.groups, -(-width // wide)), work.segments, work.known, gate, rows, y, width,
+        work.heads, work.n, BLOCK=LARGEST_BLOCK, BLOCK_W=wide,
+    )  # fmt: skip
+
+
+def scan_adjoint(work: Work, gate: torch.Tensor, adjoint: torch.Tensor) -> None:
+    """Turn ``G`` (fp32, contiguous) into ``λ_t = g_t + gate_{t+1} · λ_{t+1}`` in place."""
+    width = adjoint.shape[-1]
+    wide = width_of(work, width, work.groups)
+    run(
+        scans.scan_adjoint, work, (work.groups, -(-width // wide)), work.segments, gate, adjoint, width,
+        work.heads, work.n, BLOCK=LARGEST_BLOCK, BLOCK_W=wide,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from glmix_theory.errors import DtypeError, ShapeError
+from glmix_theory.export.availability import WIDEST
 from glmix_theory.export.backend import EdgeValues, Mixed
 from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.packing import terms_of
@@ -40,15 +41,15 @@ def work_of(structure: Structure, rows: torch.Tensor, segments: torch.Tensor | N
     DtypeError
         fp64, which the kernels do not compute in.
     ShapeError
-        Rows wider than :data:`~glmix_theory.export.triton.launch.WIDEST`.
+        Rows wider than :data:`~glmix_theory.export.availability.WIDEST`.
     """
     if rows.dtype == torch.float64:
         raise DtypeError(
             "backend 'triton' sums in fp32 and the tensors are torch.float64; use float32, or backend='torch'"
         )
     widest = max(rows.shape[-1], *widths, 0)
-    if widest > launch.WIDEST:
-        raise ShapeError(f"backend 'triton' takes rows of at most {launch.WIDEST} channels, not {widest}; use 'torch'")
+    if widest > WIDEST:
+        raise ShapeError(f"backend 'triton' takes rows of at most {WIDEST} channels, not {widest}; use 'torch'")
     batch, heads, n, _ = rows.shape
     if segments is None:
         whole = remembered(structure, ("whole", batch, n, str(rows.device)), lambda: _whole(batch, n, rows.device))
@@ -175,6 +176,12 @@ class Call:
         """Whether there is a part ``C``."""
         return len(self.parts) == 3
 
+    @property
+    def chain(self) -> bool:
+        """Whether every position reads exactly the output before it, so that its share of the past is 1."""
+        table, first = self.structure.recurrent, max(1, self.structure.known)
+        return table.number == max(0, table.n - first) and bool((table.targets - table.sources == 1).all())
+
     def statistics(self) -> tuple[torch.Tensor, Statistics]:
         """The mean of the inputs over the direct edges, and the statistics that are known before ``Y``."""
         inputs, work = self.inputs, self.work
@@ -216,8 +223,11 @@ def mix(structure: Structure, kind: str, inputs: Inputs) -> Mixed:
         recurrent = recurrent.with_(normaliser=_finite(found["recurrent"]))
         if call.kept is not None:
             rows = (1 - call.kept) * rows
-    inverse = launch.invert(recurrent, work, v.shape[-1], inverse=call.kept is None)
-    launch.solve(recurrent, work, inverse, rows, factor, call.kept, y)
+    if call.kept is not None and call.chain:
+        launch.scan(work, call.kept, rows, y)
+    else:
+        inverse = launch.invert(recurrent, work, v.shape[-1], inverse=call.kept is None)
+        launch.solve(recurrent, work, inverse, rows, factor, call.kept, y)
     if not call.has_readout:
         z = rounded = y.to(v.dtype)
     else:
@@ -253,8 +263,11 @@ def mix_backward(structure: Structure, kind: str, inputs: Inputs, y: torch.Tenso
     parts = {name: part.with_(normaliser=_finite(used[name])) for name, part in parts.items()}
 
     adjoint = launch.spread(parts["readout"], work, dz) if call.has_readout else _sequences_only(dz, inputs.segments)
-    inverse = launch.invert(parts["recurrent"], work, v.shape[-1], inverse=call.kept is None)
-    launch.solve_adjoint(parts["recurrent"], work, inverse, call.kept, adjoint)
+    if call.kept is not None and call.chain:
+        launch.scan_adjoint(work, call.kept, adjoint)
+    else:
+        inverse = launch.invert(parts["recurrent"], work, v.shape[-1], inverse=call.kept is None)
+        launch.solve_adjoint(parts["recurrent"], work, inverse, call.kept, adjoint)
 
     rows = {"direct": v, "recurrent": y, "readout": y}
     shares = mean * torch.exp(raw["direct"] - used["direct"])[..., None]

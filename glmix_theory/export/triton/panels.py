@@ -56,11 +56,6 @@ class Panels:
     edges: torch.Tensor
     order: torch.Tensor
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the tables."""
-        return sum(t.nbytes for t in (self.first, self.inside, self.columns, self.bits, self.edges, self.order))
-
 
 def panels_of(table: EdgeTable, block: int, device: torch.device, start: int = 0, transposed: bool = False) -> Panels:
     """The :class:`Panels` of a part, made once per table, block size and device.
