@@ -42,6 +42,7 @@ from glmix_theory.patterns import (
     parse_pattern,
 )
 from glmix_theory.patterns.staircase import Staircase
+from glmix_theory.study import study
 from glmix_theory.verify import Verification, verify
 
 __version__ = "0.1.0"
@@ -112,6 +113,7 @@ __all__ = [
     "shortest_path",
     "solve",
     "state_rank_at",
+    "study",
     "to_torch",
     "verify",
 ]

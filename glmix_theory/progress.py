@@ -15,9 +15,14 @@ Item = TypeVar("Item")
 SHOWN_AFTER = 1.0
 """Seconds before a bar appears: what ends sooner needs none."""
 
+_shown: set[str] = set()
+"""The bar on show, if any: notebooks mix up the outputs of two at once."""
+
 
 def track(items: Iterable[Item], description: str | Callable[[], str], total: int | None = None) -> Iterator[Item]:
     """Yield ``items`` and show a bar on stderr, in a terminal or a notebook, that vanishes at the end.
+
+    One bar at a time: a loop inside a loop that shows one is silent.
 
     Parameters
     ----------
@@ -43,7 +48,7 @@ def track(items: Iterable[Item], description: str | Callable[[], str], total: in
     iterator, began = iter(items), time.monotonic()
     for done, item in enumerate(iterator, 1):
         yield item
-        if time.monotonic() - began > SHOWN_AFTER:
+        if time.monotonic() - began > SHOWN_AFTER and not _shown:
             yield from _with_bar(iterator, description, size, done, console)
 
 
@@ -53,11 +58,16 @@ def _with_bar(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(_text(description), total=size, completed=done)
-        for item in items:
-            yield item
-            progress.update(task, advance=1, description=_text(description))
+    text = _text(description)
+    _shown.add(text)
+    try:
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task(text, total=size, completed=done)
+            for item in items:
+                yield item
+                progress.update(task, advance=1, description=_text(description))
+    finally:
+        _shown.discard(text)
 
 
 def _text(description: str | Callable[[], str]) -> str:

@@ -14,6 +14,9 @@ from glmix_theory.patterns.algebra import Union
 from glmix_theory.patterns.delayed import Delayed
 from glmix_theory.patterns.growth import constant_growth
 
+_LONGEST_NUMBER = 512
+"""Bits of a step that a closed form names; beyond, values are exact and no formula is shown."""
+
 
 def delayed_degrees(pattern: Delayed) -> Law:
     """One position at every step ``t ≥ f(0)``, none before.
@@ -40,7 +43,7 @@ def band_degrees(union: Union) -> Law | None:
     function = delayed.function
     reason = (
         f"{union!r}: a lag g(t) up to {largest} lies in the band, and g(t) > {largest} exactly for "
-        f"t ≥ f({largest}) = {function(largest)}: one position more from there on"
+        f"t ≥ f({largest}): one position more from there on"
     )
     return _band_and_one(union, largest, function(largest), function.status, (function.evidence, reason), diagonal)
 
@@ -55,18 +58,20 @@ def _band_and_one(
         short = min(length, largest + 1)
         return short * (short - 1) // 2 + (length - short) * largest + own * length + max(length - first, 0)
 
-    rise = [(n - 1 + own, n <= largest + 1)] if largest else []
-    m = sympy.Min(n, largest + 1)
-    total = m * (m - 1) / 2 + (n - m) * largest + own * n
-    linear = None
+    peak_expr = total = linear = None
+    if first.bit_length() <= _LONGEST_NUMBER:
+        rise = [(n - 1 + own, n <= largest + 1)] if largest else []
+        peak_expr = sympy.Piecewise(*rise, (largest + own, n <= first), (largest + 1 + own, True))
+        m = sympy.Min(n, largest + 1)
+        total = sympy.expand(m * (m - 1) / 2 + (n - m) * largest + own * n) + sympy.Max(n - first, 0)
     if first <= LONGEST_TABLE:
         linear = QuasiLinear((*(min(t, largest) + own for t in range(first)), largest + 1 + own), (0,))
     return monotone_law(
         lambda t: min(t, largest) + own + int(t >= first),
         prefix,
         pattern.in_degrees,
-        sympy.Piecewise(*rise, (largest + own, n <= first), (largest + 1 + own, True)),
-        sympy.expand(total) + sympy.Max(n - first, 0),
+        peak_expr,
+        total,
         constant_growth(largest + 1 + own),
         status,
         evidence,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,7 @@ class SearchResult:
     Made by :func:`~glmix_theory.design.search`.
     """
 
-    points: tuple[Found, ...]
+    points: tuple[Found, ...] = field(repr=False)
     objectives: tuple[Objective, ...]
     n: int
     layer: LayerShape | None = None

@@ -116,11 +116,7 @@ def tensors_of(mixer: Mixer, kind: str) -> tuple[tuple[str, ...], tuple[str, ...
         "fixed": ("v", "q", "k") if expanded else ("v", "bias"),
         "delta": ("v", "q", "k", "write"),
     }[kind]
-    optional = {"gated": ("gate", "bias"), "fixed": ("gate", "bias"), "delta": ("gate", "bias")}
-    if expanded:
-        more = optional[kind]
-    else:
-        more = () if kind == "delta" else ("bias",)
+    more: tuple[str, ...] = ("gate", "bias") if expanded else () if kind == "delta" else ("bias",)
     return needed, needed + tuple(name for name in more if name not in needed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -138,7 +137,7 @@ def read_once(pattern: Pattern) -> bool:
         sources = [s for _, s in pattern.edges]
         return len(set(sources)) == len(sources)
     lags = pattern.lag_set
-    return lags is not None and math.isfinite(lags.largest) and lags.count(int(lags.largest)) == 1
+    return lags is not None and isinstance(lags.largest, int) and lags.count(lags.largest) == 1
 
 
 def structure_of(mixer: Mixer, n: int) -> Structure:

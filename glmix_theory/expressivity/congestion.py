@@ -226,10 +226,11 @@ def _reached(mixer: Mixer, pairs: list[tuple[int, int]]) -> list[tuple[int, int,
     for s, t in pairs:
         bits = reach[t]
         if mixer.readout is not None:
-            indptr, sources = rows["readout"]
             bits = 0
-            for u in sources[indptr[t] : indptr[t + 1]].tolist():
-                bits |= reach[u]
+            if "readout" in rows:  # an empty readout is no part, and nothing passes it
+                indptr, sources = rows["readout"]
+                for u in sources[indptr[t] : indptr[t + 1]].tolist():
+                    bits |= reach[u]
         found.append((s, t, bool(bits >> order[s] & 1)))
     return found
 

@@ -43,7 +43,7 @@ class Relation:
         Measured accuracy: mean and sample standard deviation over the seeds.
     verdict : str
         ``confirmed``: every seed of the better one is above every seed of the worse one; ``reversed``: every
-        one below; ``tied``: means within half a point of each other; ``open``: the seeds overlap.
+        one below; ``tied``: means within half a point of each other; ``open``: the seeds overlap, or there is one.
     """
 
     problem: str
@@ -83,11 +83,15 @@ def relations(results: Results) -> list[Relation]:
 def verdict(better: list[float], worse: list[float]) -> str:
     """How seeds of two mixers compare; see :class:`Relation`.
 
+    >>> verdict([0.9], [0.3])
+    'open'
     >>> verdict([0.9, 0.8], [0.3, 0.7]), verdict([0.5, 0.1], [0.3, 0.4]), verdict([1, 1], [0.999, 1])
     ('confirmed', 'open', 'tied')
     """
     if abs(sum(better) / len(better) - sum(worse) / len(worse)) < TIE:
         return "tied"
+    if min(len(better), len(worse)) < 2:
+        return "open"
     if min(better) > max(worse):
         return "confirmed"
     return "reversed" if max(better) < min(worse) else "open"

@@ -110,8 +110,10 @@ def plot_positions(results: Results, tasks: list[str]) -> Figure:
         for row, split in enumerate(("test", "longer")):
             axis = grid[row][column]
             for (problem, name), outcome in outcomes.items():
+                if problem != task:
+                    continue
                 curves = [record[split]["per_position"] for record in outcome.records if record.get(split)]
-                if problem == task and curves:
+                if curves:
                     scored = [t for t, value in enumerate(curves[0]) if value is not None]
                     mean = np.mean([[curve[t] for t in scored] for curve in curves], axis=0)
                     axis.plot(scored, mean, linewidth=1, markersize=3, **styles[name])
@@ -147,7 +149,8 @@ def plot_language(results: Results) -> Figure:
                 level = record["bits_per_byte"][baseline]
                 axis.axhline(level, color="grey", linewidth=0.8, linestyle=":")
                 axis.annotate(baseline, (0.01, level), xycoords=("axes fraction", "data"), fontsize=7, va="bottom")
-        axis.set_xscale("log", base=2)
+        if key == "cache_bytes":
+            axis.set_xscale("log", base=2)
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.set_xlabel(title, fontsize=9)
         axis.tick_params(labelsize=7)

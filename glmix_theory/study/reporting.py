@@ -93,7 +93,7 @@ def relation_summary(results: Results) -> Table:
         rows.append([problem, str(len(here)), *shown, reversed_ or "–"])
     caption = (
         "confirmed: every seed of the mixer that the paper puts first is above every seed of the other; reversed: "
-        "below; tied: means within half a point; open: the seeds overlap."
+        "below; tied: means within half a point; open: the seeds overlap, or there is one."
     )
     return Table(["problem", "pairs", "confirmed", "tied", "open", "reversed", "reversed pairs"], rows, caption=caption)
 

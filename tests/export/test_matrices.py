@@ -134,7 +134,7 @@ def test_the_matrix_is_differentiable(make_layer, draw):
 
 def test_bad_input_is_named(make_layer):
     layer = make_layer(glm.catalogue["attention"])
-    with pytest.raises(ShapeError, match="d_model|shape"):
+    with pytest.raises(ShapeError, match="shape"):
         mixing_matrix(layer, torch.zeros(1, 3, 5, dtype=torch.float64))
     with pytest.raises(PatternError, match="mixing_matrices"):
         mixing_matrix(torch.nn.Linear(2, 2), torch.zeros(1, 3, 2))

@@ -77,7 +77,7 @@ def test_a_callable_promises_nothing_about_its_future() -> None:
     assert glm.complexity.step_cost(glm.Mixer(recurrent=waiting)).status == "checked"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.sampled_from(list(MOVING_ON.items())), st.integers(0, 20), st.booleans(), st.booleans(), st.sampled_from([1, 2])
 )

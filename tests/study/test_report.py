@@ -8,6 +8,7 @@ import pytest
 import glmix_theory as glm
 from glmix_theory.study import Results, Store, write_report
 from glmix_theory.study.configuration import Run, Schedule, Shape
+from glmix_theory.study.language import LanguageModelling, corpus
 from glmix_theory.study.orders import correlations, number, paper_accuracies, relations, verdict
 from glmix_theory.study.plots import title_of
 from glmix_theory.study.reporting import failures, missing, report_text
@@ -21,7 +22,8 @@ def record(name, accuracy, seed=0, rate=1e-2, task=None, loss=1.0, **theory):
     run = Run(name, glm.catalogue[name], task, Shape(), Schedule(), rate, seed)
     numbers = {
         "step_cost": 1, "horizon_cache_size": 1, "distance": 1, "state_rank": 4, "congestion": 1,
-        "task_congestion": 1, "ceiling": task.ceiling(theory.get("state_rank", 4)), **theory,
+        "task_congestion": 1, "ceiling": task.ceiling(theory.get("state_rank", 4)) if task.name == "copy" else None,
+        **theory,
     }  # fmt: skip
     scored = [None] * task.tokens + [accuracy] * task.tokens if task.name == "copy" else [accuracy] * task.length
     return {
@@ -47,7 +49,7 @@ def test_the_papers_column_is_in_full_agreement_with_itself():
     paper = next(one for one in correlations(results) if one.predictor == "paper")
     assert paper.tau == pytest.approx(1)
     assert paper.seeds == pytest.approx((1, 1))
-    turned = Results(line for name in NAMES for line in seeds(name, 1 - stated[name]))
+    turned = Results(line for name in NAMES for line in seeds(name, 1 - stated[name], 1 - stated[name]))
     assert {relation.verdict for relation in relations(turned)} == {"reversed"}
 
 
@@ -77,7 +79,8 @@ def test_a_constant_predictor_orders_nothing():
     ("better", "worse", "expected"),
     [
         ([0.9, 0.8], [0.7, 0.6], "confirmed"),
-        ([0.5], [0.7], "reversed"),
+        ([0.5, 0.4], [0.7, 0.6], "reversed"),
+        ([0.5], [0.7], "open"),
         ([0.9, 0.6], [0.7, 0.7], "open"),
         ([0.999], [1.0], "tied"),
     ],
@@ -96,8 +99,8 @@ def test_the_chosen_rate_counts_alone():
 
 def test_failed_predictions_are_named():
     lines = [
-        *seeds("attention", 0.4),
-        *seeds("diagonal_ssm", 0.9, state_rank=1, task_congestion=4, congestion=4, distance=7),
+        *seeds("attention", 0.4, 0.4),
+        *seeds("diagonal_ssm", 0.9, 0.9, state_rank=1, task_congestion=4, congestion=4, distance=7),
         *seeds("local_attention", 0.95, task_congestion="oo", congestion="oo", distance="oo", state_rank=2),
     ]
     text = "\n".join(failures(Results(lines)))
@@ -147,6 +150,24 @@ def test_a_report_on_some_results(tmp_path):
     for name in ("accuracy", "positions"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert f"({name}.png)" in text
+
+
+def test_language_modelling_beside_its_baselines(tmp_path):
+    line = record("attention", 0.4, task=LanguageModelling(context=8), loss=1.5)
+    del line["test"]["per_position"]
+    decoded = {"kind": "decode", "key": "d", "name": "attention", "microseconds": 120.4, "cache_bytes": 4096}
+    bits = {"ngram_3": 3.0, "ngram_5": 2.5, "gzip": 2.2, "lzma": 2.0}
+    text = corpus().to_dict()
+    baseline = {"kind": "baseline", "key": "b", "bits_per_byte": bits, "corpus": text}
+    store = Store(tmp_path)
+    with store.writing():
+        for entry in [line, decoded, baseline, *seeds("attention", 1.0)]:
+            store.add(entry)
+    report = write_report(tmp_path).read_text()
+    assert f"| Attention | {1.5 / math.log(2):.3f} (1 seed) | 120 | 4,096 | 1,000 |" in report
+    assert "ngram_5 2.500" in report
+    assert "asyncio, email, json, sqlite3, unittest" in report
+    assert (tmp_path / "language.png").exists()
 
 
 def test_the_report_is_a_function_of_the_results():

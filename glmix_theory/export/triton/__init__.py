@@ -7,8 +7,10 @@ With one row per position, a call is a few launches. Parallel over blocks of row
 direct part and the statistics that normalise weights (``attend``), the inverses of the diagonal blocks of
 ``I - B`` (``invert``), the readout, and all gradients of scores and rows. Sequential over blocks: ``solve``, where
 a block gathers far outputs by tiles of products and multiplies by its inverse; ``solve_adjoint`` runs it
-backwards. Kept for the backward is ``y`` alone; statistics and inverses are made again. Memory is linear in ``n``:
-beside rows, one inverse of ``block`` numbers a row, and tables of 16 bytes per row of a tile, shared by all heads.
+backwards. A gate per channel makes one inverse per channel: blocks are then solved by substitution, and a
+first-order recurrence by a scan. Kept for the backward is ``y`` alone; statistics and inverses are made again.
+Memory is linear in ``n``: beside rows, one inverse of ``block`` numbers a row, and tables of 16 bytes per row of
+a tile, shared by all heads.
 
 With state expansion, coefficients are edge values and one program walks the positions of a sequence; chains
 keep the state in registers. Every state is written out, as the interface asks: ``n · r · width`` numbers.
