@@ -91,7 +91,7 @@ def measured(name: str, n: int) -> list[str]:
     """One row of the table."""
     mixer, kind, wide = MIXERS[name]
     decays = "without decay" not in name
-    cells = [name, choose_backend("auto", mixer, torch.device("cpu")), str(n)]
+    cells = [name, choose_backend("auto", torch.device("cpu"), torch.float32, 32), str(n)]
     for dtype in DTYPES.values():
         inputs = inputs_of(mixer, kind, wide, n, decays).map(lambda tensor: tensor.to(dtype))  # noqa: B023
         exact = result(mixer, kind, inputs.map(lambda tensor: tensor.double()), "torch")

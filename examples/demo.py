@@ -129,9 +129,11 @@ def main() -> None:
         f"after {training['steps']} steps ({training['seconds']:.0f} s): {training['train_bits']:.2f} bits per byte, "
         f"held-out {training['held_out_bits']:.2f}; unigram entropy {entropy:.2f}"
     )
-    backend = choose_backend("auto", MIXER, torch.device("cpu"))
+    backend = choose_backend("auto", torch.device("cpu"), torch.float32, WIDTH // HEADS)
     ratio = portable_ratio(model, tokens)
-    console.print(f"a training step takes {ratio:.1f} × as long through portable torch operations as through {backend!r}")
+    console.print(
+        f"a training step takes {ratio:.1f} × as long through portable torch operations as through {backend!r}"
+    )
     if training["held_out_bits"] > 0.8 * entropy:
         raise SystemExit("the loss is not clearly below the unigram entropy")
 

@@ -86,7 +86,8 @@ def delayed_live(pattern: Delayed, offsets: Law) -> Law | None:
     reason = (
         f"{pattern!r} reads t - g(t): g rises by 0 or 1 a step ({pattern.function.evidence}), so the position stays or "
         f"moves on by one and skips none, and it moves on for ever ({pattern.moving_on}); so after step t exactly the "
-        "rows t+1 - g(t+1) … t are read again: g(t+1) of them, as many as Offsets(f) has terms at step t + 1"
+        "rows t+1 - g(t+1) … t are read again (proposition 19): g(t+1) of them, as many as "
+        "Offsets(f) has terms at step t + 1"
     )
     return one_step_later(offsets, (*offsets.evidence, reason))
 

@@ -10,14 +10,14 @@ import torch
 
 from glmix_theory.errors import DeviceError, MissingDependencyError, UnknownNameError, nearest
 from glmix_theory.export import blocked, reference
+from glmix_theory.export.availability import TRITON, triton_available, triton_refuses
 from glmix_theory.export.backend import Backend
-from glmix_theory.mixers import Mixer
 
 BACKENDS: dict[str, Backend] = {
     "reference": Backend(reference.mix, reference.solve),
     "torch": Backend(blocked.mix, blocked.solve),
 }
-"""Every way to execute a mixer, by name; ``"numba"`` is among them where numba is installed."""
+"""Every way to execute a mixer that can run here, by name."""
 
 MISSING: dict[str, str] = {}
 """Why a backend of the toolkit is not among :data:`BACKENDS`, by name."""
@@ -28,6 +28,13 @@ else:
     from glmix_theory.export import fused
 
     BACKENDS["numba"] = fused.BACKEND
+
+if not torch.cuda.is_available():
+    MISSING["triton"] = "torch sees no CUDA device"
+elif reason := triton_available():
+    MISSING["triton"] = reason
+else:
+    BACKENDS["triton"] = TRITON
 
 
 def check_backend(backend: str) -> None:
@@ -45,11 +52,23 @@ def check_backend(backend: str) -> None:
         raise UnknownNameError(f"backend = {backend!r} is not known; {nearest(str(backend), known)}")
 
 
-def choose_backend(backend: str, mixer: Mixer, device: torch.device) -> str:
-    """The name of the backend that runs: the one given, or for ``"auto"`` the best for mixer and device.
+def choose_backend(backend: str, device: torch.device, dtype: torch.dtype, widest: int) -> str:
+    """The name of the backend that runs: the one given, or for ``"auto"`` the fastest that takes the tensors.
 
-    >>> import torch, glmix_theory as glm
-    >>> choose_backend("auto", glm.catalogue["exponential_recurrence"], torch.device("cpu"))
+    On a CPU the compiled loops were faster than the blocks of ``"torch"`` for every pattern measured, dense
+    ones included (``benchmarks/cpu_layer.py``), so the choice does not depend on the mixer.
+
+    Parameters
+    ----------
+    backend : str
+        ``"auto"`` or a name.
+    device, dtype
+        Of the tensors.
+    widest : int
+        Largest last axis of queries, keys and values.
+
+    >>> import torch
+    >>> choose_backend("auto", torch.device("cpu"), torch.float32, 64)
     'numba'
 
     Raises
@@ -59,7 +78,7 @@ def choose_backend(backend: str, mixer: Mixer, device: torch.device) -> str:
     """
     check_backend(backend)
     if backend == "auto":
-        return _best(mixer, device.type)
+        return _best(device, dtype, widest)
     chosen = BACKENDS[backend]
     if chosen.devices is not None and device.type not in chosen.devices:
         raise DeviceError(
@@ -70,12 +89,17 @@ def choose_backend(backend: str, mixer: Mixer, device: torch.device) -> str:
 
 
 @torch.compiler.assume_constant_result
-def _best(mixer: Mixer, device: str) -> str:
-    if device == "cpu":
-        if "numba" in BACKENDS:
-            return "numba"
-        _warn_once(f"the slower backend 'torch' is used: {MISSING['numba']}")
-    return "torch"
+def _best(device: torch.device, dtype: torch.dtype, widest: int) -> str:
+    if device.type == "cpu":
+        best, refusal = "numba", MISSING.get("numba")
+    elif device.type == "cuda":
+        best, refusal = "triton", MISSING.get("triton") or triton_refuses(device, dtype, widest)
+    else:
+        return "torch"
+    if refusal:
+        _warn_once(f"the slower backend 'torch' is used: {refusal}")
+        return "torch"
+    return best
 
 
 @cache

@@ -157,7 +157,8 @@ def _checked(mixer: Mixer, inputs: Inputs, coefficients: str | None, backend: st
     """The coefficient kind and the backend's name, once everything fits."""
     kind = check_kind(mixer, coefficients)
     check_inputs(mixer, kind, inputs)
-    return kind, choose_backend(backend, mixer, inputs.v.device)
+    widest = max(inputs.v.shape[3], 0 if inputs.q is None else inputs.q.shape[3])
+    return kind, choose_backend(backend, inputs.v.device, inputs.v.dtype, widest)
 
 
 def solve(
@@ -220,7 +221,7 @@ def solve(
         has = "has no readout, so takes no" if mixer.readout is None else "has a readout, so needs"
         raise CoefficientError(f"this mixer {has} gamma")
     check_alike(x=x, alpha=alpha, beta=beta, **({} if gamma is None else {"gamma": gamma}))
-    name = choose_backend(backend, mixer, x.device)
+    name = choose_backend(backend, x.device, x.dtype, max(x.shape[3], state))
     if through_operator(name):
         return run_solve(mixer, name, alpha, beta, gamma, x)
     structure, values = structure_of(mixer, x.shape[2]), EdgeValues(alpha, beta, gamma, x)

@@ -16,12 +16,14 @@ chacal    Without a readout: α, β = one softmax over ``D ∪ R`` of ``s_e + lo
 signed    α, β = ``sinh(s_e) / Σ_{D ∪ R} cosh(s)``; γ = ``sinh(s_e) / Σ_C cosh(s)``.
 gated     α = ``(1 - a_t)`` × softmax over ``D``; β = ``a_t`` × softmax over ``R``; γ = softmax over ``C``.
           ``a_t`` may have one number per channel of the row.
-fixed     α, β = ``w_e / max(1, Σ_{D ∪ R} |w|)`` with ``w_e = bias[part, head, class(e)]``; γ = ``w_e / max(1, Σ_C |w|)``.
+fixed     α, β = ``w_e / max(1, Σ_{D ∪ R} |w|)`` with ``w_e = bias[part, head, class(e)]``;
+          γ = ``w_e / max(1, Σ_C |w|)``.
 delta     ``D`` the diagonal, ``R`` all earlier positions: α = ``b_t``; β = ``-b_t k_t · k_s``;
           γ = ``q_t · k_s`` (DeltaNet's UT transform).
 ========  =====================================================================================
 
-With state expansion (``state = r > 1``) outputs are ``r × width`` matrices ``S_t``, ``q`` and ``k`` have width ``r``, and
+With state expansion (``state = r > 1``) outputs are ``r × width`` matrices ``S_t``, ``q`` and ``k`` have width
+``r``, and
 
 ``S_t = Σ_D share_e u_s v_sᵀ + E_t Σ_R share_e decay(t, s) ⊙ S_s``,  ``z_t = Σ_C exp(bias_e) q_tᵀ (decay(t, s) ⊙ S_s)``
 

@@ -135,7 +135,7 @@ class GLMixer(nn.Module):
             whole = mask is None and cu_seqlens is None
             segments = None if whole else segments_operator(x.shape[0], x.shape[1], mask, cu_seqlens)
             inputs = self._inputs(x, segments)
-            name = choose_backend(self.backend, self.mixer, x.device)
+            name = self._backend_for(inputs.v)
             tensors = (inputs.v, inputs.q, inputs.k, inputs.gate, inputs.write, inputs.bias, inputs.segments)
             return self._finished(mix_operator(self._text, self.projected.kind, name, *tensors)[0])
         inputs = self._inputs(x, segments_of(x.shape[0], x.shape[1], mask, cu_seqlens))
@@ -302,7 +302,7 @@ class GLMixer(nn.Module):
         """The mixer, the sizes, the backend that runs and the report in a line, for ``print(layer)``."""
         sizes = f"d_model={self.d_model}, n_heads={self.n_heads}, gate={self.projected.gate!r}"
         try:
-            runs = choose_backend(self.backend, self.mixer, self.projection.weight.device)
+            runs = self._backend_for(self.projection.weight)
         except GlmixError:
             runs = f"not on {self.projection.weight.device.type}"
         backend = f"backend={self.backend!r}" + (f" ({runs})" if runs != self.backend else "")
@@ -310,6 +310,11 @@ class GLMixer(nn.Module):
         return f"{self.mixer!r}, {sizes}, {backend}\n{line}"
 
     # --- parts of a forward -----------------------------------------------------------------------
+
+    def _backend_for(self, rows: torch.Tensor) -> str:
+        """The backend that runs rows of this device and dtype."""
+        widest = max(self.projected.sections.values())
+        return choose_backend(self.backend, rows.device, rows.dtype, widest)
 
     def _inputs(self, x: torch.Tensor, segments: torch.Tensor | None = None) -> Inputs:
         """The tensors the kind takes, each ``(batch, heads, n, ·)``."""
@@ -334,7 +339,7 @@ class GLMixer(nn.Module):
         structure, inputs, outputs = continued(self.rule, self.plan.steps(start, start + x.shape[1]))
         known = structure.known
         whole = with_known_rows(cache, own, inputs, outputs) if known else own
-        backend = BACKENDS[choose_backend(self.backend, self.mixer, x.device)]
+        backend = BACKENDS[self._backend_for(whole.v)]
         result: Mixed = backend.mix(structure, self.projected.kind, whole)
         self.last_terms = result.terms
         cache.extend(own, result.y[:, :, known:])

@@ -52,7 +52,7 @@ class Delayed(Pattern):
 
     References
     ----------
-    Proposition 13 for the lag; no published pattern is known to be this one.
+    Propositions 13 and 19; no published pattern is known to be this one.
     """
 
     off_diagonal = True

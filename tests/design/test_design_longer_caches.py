@@ -85,7 +85,7 @@ def test_pairs_of_classes(drawn: tuple[sympy.Expr, sympy.Expr]) -> None:
     confirm(best, cache)
 
 
-@SLOW
+@settings(SLOW, max_examples=12)
 @given(st.integers(1, 14), classes())
 def test_a_number_of_terms_and_a_growing_cache(terms: int, drawn: tuple) -> None:
     target, _ = drawn

@@ -113,7 +113,7 @@ def test_a_chunk_reads_no_more_than_the_live_rows_and_has_no_token_loop(monkeypa
     _, cache = layer.prefill(rows(1, 200))
     live = cache.rows
     seen = []
-    name = module.choose_backend("auto", layer.mixer, torch.device("cpu"))
+    name = module.choose_backend("auto", torch.device("cpu"), torch.float64, 8)
     backend = module.BACKENDS[name]
 
     def spy(structure, kind, inputs):

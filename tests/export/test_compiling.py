@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import glmix_theory as glm
-from glmix_theory.export.backends import BACKENDS
+from tests.export.conftest import ON_CPU
 
 k = glm.k
-BACKEND_NAMES = list(BACKENDS)
+BACKEND_NAMES = list(ON_CPU)
 POWERS = glm.Mixer(recurrent=glm.Offsets(2**k))
 
 

@@ -111,3 +111,19 @@ def test_a_missing_package_is_named_when_forced_and_warned_of_once(monkeypatch: 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         glm.mix(POWERS, ROWS, ROWS, ROWS)
+
+
+def test_automatic_choice_on_a_graphics_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule, with the answers of a machine that has Triton put in its place."""
+    cuda = torch.device("cuda")
+    monkeypatch.delitem(backends.MISSING, "triton", raising=False)
+    monkeypatch.setattr(backends, "triton_refuses", lambda device, dtype, widest: "too wide" if widest > 256 else None)
+    assert backends.choose_backend("auto", cuda, torch.bfloat16, 64) == "triton"
+    backends._warn_once.cache_clear()
+    with pytest.warns(UserWarning, match="slower backend 'torch' is used: too wide"):
+        assert backends.choose_backend("auto", cuda, torch.bfloat16, 512) == "torch"
+    monkeypatch.setitem(backends.MISSING, "triton", "triton 3.0 is too old")
+    with pytest.warns(UserWarning, match="too old"):
+        assert backends.choose_backend("auto", cuda, torch.float32, 64) == "torch"
+    with pytest.raises(MissingDependencyError, match="too old"):
+        backends.choose_backend("triton", cuda, torch.float32, 64)

@@ -21,6 +21,7 @@ from glmix_theory.export.operators import (
     text_of,
 )
 from glmix_theory.export.structure import LAG_CLASSES, structure_of
+from tests.export.conftest import ON_CPU
 
 k = glm.k
 
@@ -36,7 +37,7 @@ CASES = {
     "delta_state": glm.catalogue["delta_net"],
     "tree_state": glm.catalogue["log_linear_attention"],
 }
-OWN = [name for name in BACKENDS if BACKENDS[name].mix_backward is not None or name == "torch"]
+OWN = [name for name in BACKENDS if name in ON_CPU and name != "reference"]
 EDGE_CASES = ("softmax", "softmax_readout", "gated_state")
 
 
