@@ -30,6 +30,9 @@ MET, UNKNOWN, MISSED = "met", "unknown", "missed"
 OUTCOMES = (MET, UNKNOWN, MISSED)
 """From best to worst."""
 
+COUNTED_TO = 4096
+"""Budgets at longer lengths are not judged by counting pairs of positions, which would take minutes to hours."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -127,7 +130,9 @@ def judge(report: Report, target: Target) -> Outcome:
     if target.quantity not in CEILINGS:
         return judge_quantity(quantity, target)
     found = judge_quantity(quantity, target)
-    if found.verdict == UNKNOWN and target.at is None:
+    if found.verdict == UNKNOWN and target.at is not None:
+        return _by_distance(report, target) or found
+    if found.verdict == UNKNOWN:
         bound = _upper(report, target.quantity)
         if target.growth is not None and bound is not None and bound.growth.order <= target.order:
             text = f"{_shown(quantity)} O({formula_text(bound.growth.scale)}), {bound.status}: {bound.reason}"
@@ -139,11 +144,30 @@ def judge(report: Report, target: Target) -> Outcome:
     return found
 
 
+def _by_distance(report: Report, target: Target) -> Outcome | None:
+    """A congestion at one length that the distance bounds: both ends of a copying pair are ``n`` apart."""
+    mixer, distance = report.mixer, report["distance"]
+    if target.quantity != "congestion" or distance.status == "checked" or mixer.readout is not None:
+        return None
+    if not is_translation_invariant(mixer):
+        return None
+    assert target.at is not None
+    assert target.limit is not None
+    most = distance.at(target.at + 1)
+    if isinstance(most, Bounds) or most > target.limit:
+        return None
+    text = f"congestion at most {most} at n = {target.at}: at most the distance of lag n (proposition 5)"
+    return Outcome(target, MET, distance.status, text)
+
+
 def judge_quantity(quantity: Quantity, target: Target) -> Outcome:
     """What one quantity makes of a target, from its own class, closed form or value."""
     if target.growth is not None:
         return _judge_class(quantity, target)
     assert target.limit is not None
+    if target.at is not None and target.at > COUNTED_TO and _takes_pairs(quantity):
+        text = f"{_shown(quantity)} has no closed form here and is counted pair by pair, at n ≤ {COUNTED_TO} only"
+        return Outcome(target, UNKNOWN, "checked", text)
     if target.at is not None:
         value = quantity.at(target.at)
         return _judge_value(value, "proved", f"{_shown(quantity)} {value} at n = {target.at}", target)
@@ -157,6 +181,13 @@ def judge_quantity(quantity: Quantity, target: Target) -> Outcome:
             target, MISSED, quantity.status, f"{_shown(quantity)} {theta_text(quantity)} outgrows any number"
         )
     return Outcome(target, UNKNOWN, "checked", _unknown(quantity))
+
+
+def _takes_pairs(quantity: Quantity) -> bool:
+    """Whether a value takes time like ``n²`` or more: no rule gives it at one length."""
+    if quantity.name == "congestion":
+        return quantity.expr is None
+    return quantity.name in ("distance", "state_rank") and quantity.status == "checked"
 
 
 def _judge_class(quantity: Quantity, target: Target) -> Outcome:

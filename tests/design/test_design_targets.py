@@ -283,3 +283,18 @@ def test_far_counts_are_exact_and_quick() -> None:
     """At n = 10^12, by the inverse of a case that has one: T(t) = 1 + ⌊(t-1)^(2/3)⌋."""
     cost = design(step_cost="n**(2/3)", limit=1).best.report.step_cost
     assert cost.at(10**12) == 1 + 1 + sympy.integer_nthroot((10**12 - 2) ** 2, 3)[0]
+
+
+def test_a_long_budget_of_hops_or_paths_is_not_counted_pair_by_pair() -> None:
+    hops = glm.design("64 terms and 512 rows and 20 hops at n = 131072").best
+    assert hops.meets
+    assert hops.report.distance.at(131072) <= 20
+    paths = glm.design("64 terms and 64 paths at n = 131072").best
+    assert paths.meets
+    assert "proposition 5" in paths.reason
+    assert max(_fewest_hops_of_a_lag(paths.mixer, lag) for lag in (1, 2, 7, 600)) <= 64
+
+
+def _fewest_hops_of_a_lag(mixer: glm.Mixer, lag: int) -> int:
+    graph = nx.DiGraph((s, t) for t in range(lag + 1) for s in mixer.recurrent.sources(t))
+    return nx.shortest_path_length(graph, 0, lag)
