@@ -11,7 +11,7 @@ import torch
 
 import glmix_theory as glm
 from glmix_theory.errors import DtypeError, ShapeError
-from glmix_theory.export import availability, reference
+from glmix_theory.export import availability, backends, reference
 from glmix_theory.export.backend import EdgeValues
 from glmix_theory.export.backends import BACKENDS
 from glmix_theory.export.inputs import DIFFERENTIABLE
@@ -320,6 +320,7 @@ def test_refusals_are_reasons():
 def test_it_runs_behind_the_door_of_every_backend(monkeypatch, draw_qkv):
     """Through the torch operator, with its gradient."""
     monkeypatch.setitem(BACKENDS, "triton", availability.TRITON)
+    monkeypatch.delitem(backends.MISSING, "triton", raising=False)
     mixer = BY_ROW["readout"]
     q, k, v = (tensor.to(DEVICE).requires_grad_() for tensor in draw_qkv(1, 1, 2, 18, 4, dtype=torch.float32))
     exact = [tensor.detach().double().requires_grad_() for tensor in (q, k, v)]
