@@ -29,7 +29,7 @@ test: lint ## what CI runs: lint, then tests, doctests and notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --nbmake --nbmake-timeout=600 \
 	  tests glmix_theory $(NOTEBOOKS)
 
-study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (two hours on two cores; resumes), then report
+study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (an estimated two hours on two cores; resumes), then report
 	$(BIN)/glmix study --workers 2
 	$(BIN)/glmix study report
 

@@ -170,7 +170,7 @@ def judge_quantity(quantity: Quantity, target: Target) -> Outcome:
         return Outcome(target, UNKNOWN, "checked", text)
     if target.at is not None:
         value = quantity.at(target.at)
-        return _judge_value(value, "proved", f"{_shown(quantity)} {value} at n = {target.at}", target)
+        return _judge_value(value, quantity.status, f"{_shown(quantity)} {value} at n = {target.at}", target)
     growth = _growth(quantity)
     greatest = _greatest(quantity)
     if greatest is not None and target.quantity != "state_rank":

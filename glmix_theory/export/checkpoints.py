@@ -41,19 +41,26 @@ def read(saved: object) -> dict[str, Any]:
     return description
 
 
-def described(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The description in a ``state_dict``.
+def described(
+    state: Mapping[str, Any], weight: str, options: tuple[str, ...]
+) -> tuple[dict[str, Any], torch.Tensor]:
+    """The description in a ``state_dict``, with all options named, and one of its weights.
 
     Raises
     ------
     CheckpointError
-        There is none.
+        One of them is missing.
     """
-    if EXTRA not in state:
-        raise CheckpointError(
-            f"the checkpoint has no entry {EXTRA!r}; give the whole state_dict() of the module itself"
-        )
-    return read(state[EXTRA])
+    for name in (EXTRA, weight):
+        if name not in state:
+            raise CheckpointError(
+                f"the checkpoint has no entry {name!r}; give the whole state_dict() of the module itself"
+            )
+    description = read(state[EXTRA])
+    missing = [name for name in options if name not in description]
+    if missing:
+        raise CheckpointError(f"the checkpoint's description lacks {', '.join(missing)}; another version wrote it")
+    return description, state[weight]
 
 
 def rebuilt(text: str) -> Mixer:

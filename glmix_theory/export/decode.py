@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import weakref
 from functools import cache
 from types import ModuleType
@@ -23,10 +24,10 @@ _TENSORS = ("storage", "decays", "total")
 @cache
 def fused_steps() -> ModuleType | None:
     """The compiled step for CPU, where numba is installed."""
-    try:
-        from glmix_theory.export.kernels import decode
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("numba") is None:
         return None
+    from glmix_theory.export.kernels import decode
+
     return decode
 
 

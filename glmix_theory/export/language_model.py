@@ -235,7 +235,7 @@ class GLMLanguageModel(nn.Module):
         >>> [block.mixer.mixer for block in rebuilt.blocks] == list(stack)
         True
         """
-        saved = described(state)
+        saved, weight = described(state, "embedding.weight", (*_IDENTITY, "dropout", "options"))
         names = [f"blocks.{layer}.mixer.{EXTRA}" for layer in range(saved["n_layers"])]
         missing = [name for name in names if name not in state]
         if missing:
@@ -244,7 +244,7 @@ class GLMLanguageModel(nn.Module):
         texts = [read(state[name])["mixer"] for name in names]
         for text in texts:
             mixers[text] = mixers.get(text) or rebuilt(text)
-        sizes, weight = {name: saved[name] for name in (*_IDENTITY, "dropout")}, state["embedding.weight"]
+        sizes = {name: saved[name] for name in (*_IDENTITY, "dropout")}
         options = {**saved["options"], "device": weight.device, "dtype": weight.dtype}
         model = cls([mixers[text] for text in texts], **sizes, **options)
         model.load_state_dict(state)

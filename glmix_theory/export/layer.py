@@ -275,7 +275,7 @@ class GLMixer(nn.Module):
         >>> GLMixer.from_state_dict(layer.state_dict()).mixer == layer.mixer
         True
         """
-        saved, weight = described(state), state["projection.weight"]
+        saved, weight = described(state, "projection.weight", ("mixer", *_OPTIONS))
         options = {name: saved[name] for name in _OPTIONS}
         layer = cls(rebuilt(saved["mixer"]), **options, device=weight.device, dtype=weight.dtype)
         layer.load_state_dict(state)

@@ -16,7 +16,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from glmix_theory.errors import CoefficientError, FormulaError, GlmixError
-from glmix_theory.export.backend import EdgeValues, Mixed
+from glmix_theory.export.backend import EdgeValues
 from glmix_theory.export.backends import BACKENDS
 from glmix_theory.export.inputs import DIFFERENTIABLE, Inputs
 from glmix_theory.export.remembering import remembered
@@ -365,7 +365,7 @@ def run_mix(mixer: Mixer, kind: str, backend: str, inputs: Inputs) -> tuple[torc
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without its dispatch, which takes 0.1 ms: a sixth of a short sequence's forward pass."""
+    """The operator without its dispatch, which costs a noticeable part of a short sequence's forward pass."""
 
     @staticmethod
     def forward(
@@ -408,20 +408,3 @@ def run_solve(
     """``z`` by operator."""
     z: torch.Tensor = solve_operator(text_of(mixer), backend, alpha, beta, gamma, x)[0]
     return z
-
-
-__all__ = [
-    "BACKENDS",
-    "Mixed",
-    "check_values",
-    "mix_backward_operator",
-    "mix_operator",
-    "mixer_of",
-    "run_mix",
-    "run_solve",
-    "solve_backward_operator",
-    "solve_operator",
-    "structure_for",
-    "text_of",
-    "through_operator",
-]

@@ -24,7 +24,6 @@ __all__ = ["ClosedForm", "closed_form", "distance", "distance_lower_bound"]
 
 _COUNTED_TO = 128
 _EXACT_TO = 1 << 13
-_BASE = 1 << 11
 _LARGEST_LAG = 1 << 11
 
 

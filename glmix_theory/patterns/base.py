@@ -324,7 +324,3 @@ def everything(width: int, value: bool) -> tuple[np.ndarray, np.ndarray]:
     """``(certain, possible)`` that agree on one value for all positions."""
     array = np.full(width, value, dtype=bool)
     return array, array.copy()
-
-
-INFINITE = math.inf
-"""``LagSet.largest`` of an infinite set."""

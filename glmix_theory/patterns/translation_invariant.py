@@ -276,10 +276,3 @@ def _lag(value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise PatternError(f"lag {value!r} is not an int; example: Lags([1, 2, 5])")
     return int(value.__index__())
-
-
-def require_count(value: int, name: str, what: str) -> int:
-    """``value`` as an int ≥ 1, or a :class:`PatternError` that says what it counts."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise PatternError(f"{name} = {value!r}: {what} is an int of at least 1")
-    return int(value)

@@ -10,6 +10,7 @@ import torch
 import glmix_theory as glm
 from glmix_theory.errors import CheckpointError
 from glmix_theory.export import GLMixer, GLMLanguageModel, to_torch
+from glmix_theory.export.checkpoints import EXTRA, written
 
 LAGS = glm.Mixer(recurrent=glm.Lags([1, 2]))
 
@@ -78,6 +79,7 @@ def test_python_functions_are_saved_but_not_rebuilt():
 
 
 def test_what_is_not_a_checkpoint_is_named():
+    mixer = glm.Mixer(recurrent=glm.Lags([1]))
     layer = to_torch(LAGS, 8, 2)
     state = layer.state_dict()
     with pytest.raises(CheckpointError, match="no entry '_extra_state'"):
@@ -106,3 +108,16 @@ def test_a_model_is_rebuilt_with_its_mixers_shared():
     incomplete = {name: value for name, value in model.state_dict().items() if name != "blocks.1.mixer._extra_state"}
     with pytest.raises(CheckpointError, match=r"no entry 'blocks\.1\.mixer\._extra_state'"):
         GLMLanguageModel.from_state_dict(incomplete)
+
+
+def test_a_checkpoint_that_lacks_something_is_named():
+    mixer = glm.Mixer(recurrent=glm.Lags([1]))
+    layer, model = to_torch(mixer, 8, 2), glm.GLMLanguageModel(mixer, 7, d_model=8, n_heads=2, n_layers=1)
+    for module, weight in ((layer, "projection.weight"), (model, "embedding.weight")):
+        state = module.state_dict()
+        del state[weight]
+        with pytest.raises(CheckpointError, match=f"no entry {weight!r}"):
+            type(module).from_state_dict(state)
+        state = module.state_dict() | {EXTRA: written({"mixer": repr(mixer)})}
+        with pytest.raises(CheckpointError, match="lacks d_model|lacks vocabulary"):
+            type(module).from_state_dict(state)

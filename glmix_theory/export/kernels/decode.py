@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from glmix_theory.complexity.slots import NO_SLOT, Reads, Steps
+from glmix_theory.complexity.slots import NO_SLOT, Steps
 from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.stepping import Rule
 
@@ -21,7 +21,6 @@ _KINDS = {"softmax": 0, "chacal": 1, "signed": 2, "gated": 3, "fixed": 4, "delta
 _SOFTMAX, _CHACAL, _SIGNED, _GATED, _FIXED, _DELTA = range(6)
 # Sums may be reordered, which lets loops use vectors; NaN must stay NaN, as poisoned rows rely on it.
 _compiled = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
-_NO_READS = Reads(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 _NO_CLASSES = np.zeros(0, dtype=np.int64)
 
 

@@ -1,4 +1,7 @@
-"""Decoding on a CUDA device: the slot plan as tables on the device, one launch a step."""
+"""Decoding on a CUDA device: the slot plan as tables on the device, one launch a step.
+
+``GLMixer.step`` does not call it yet: it is for callers who launch steps themselves or capture a CUDA graph.
+"""
 
 from __future__ import annotations
 
