@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test study lint format notebooks clean
+.PHONY: help install demo test study test-gpu bench-gpu lint format notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -29,7 +29,7 @@ test: lint ## what CI runs: lint, then tests, doctests and notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --nbmake --nbmake-timeout=600 \
 	  tests glmix_theory $(NOTEBOOKS)
 
-study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (an estimated two hours on two cores; resumes), then report
+study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (hours; resumes), then report
 	$(BIN)/glmix study --workers 2
 	$(BIN)/glmix study report
 

@@ -170,7 +170,7 @@ def peer_rows(table: Table, quick: bool) -> None:
     dq, dk, dv, _ = draw(short)
     dk, write = functional.normalize(dk, dim=3), torch.zeros(1, HEADS, short, 1)
     cases.append(
-        ("DeltaNet, 64 state rows", lambda: glm.mix(delta, dq, dk, dv, write=write), "naive loop of fla",
+        ("DeltaNet, 64 state rows", lambda: glm.mix(delta, dq, dk, dv, write=write), "token loop as in fla's naive",
          lambda: naive_delta_rule(dq, dk, dv, write.sigmoid()))
     )  # fmt: skip
     for name, ours, peer_name, peer in track(cases, "other peers"):
@@ -275,11 +275,12 @@ def main() -> None:
     memory = memory_table([length for length in lengths if length <= 16384 and sys.platform == "linux"])
     import numba
 
+    flags = "".join(f" --{name}" for name in ("quick", "write") if getattr(options, name))
     text = "\n".join(
         [
             "# Mixers on CPU",
             "",
-            f"{date.today()}, `python benchmarks/cpu_layer.py{' --quick' if options.quick else ''}`, "
+            f"{date.today()}, `python benchmarks/cpu_layer.py{flags}`, "
             f"{time.perf_counter() - started:.0f} s; {platform.processor() or platform.machine()}, "
             f"{os.cpu_count()} cores, {torch.get_num_threads()} threads; torch {torch.__version__}, numba "
             f"{numba.__version__}, Python {platform.python_version()}.",

@@ -18,7 +18,7 @@ _ZERO, _ONE = sympy.Integer(0), sympy.Integer(1)
 
 @dataclass(frozen=True)
 class Theorem:
-    """An inequality between quantities that holds for every mixer at every ``n``.
+    """An inequality between quantities that holds for every mixer, with the conditions it states.
 
     >>> print(STEP_AND_CACHE)
     cache ≥ (step cost - 2)/2 (proposition 18, every row a step reads, itself apart, is live)
@@ -77,7 +77,7 @@ ONE_HOP = Theorem(
     "definition of the distance", "distance ≥ 1 for n ≥ 2", "two different tokens are at least a hop apart"
 )
 ONE_PATH = Theorem("definition of the congestion", "congestion ≥ 1", "a path counts at its own endpoints")
-ONE_TERM = Theorem("a mixer that reads nothing is 0", "step cost ≥ 1", "a step without terms outputs 0")
+ONE_TERM = Theorem("a mixer that reads nothing is 0", "step cost ≥ 1 at some n", "a step without terms outputs 0")
 THEOREMS = (
     STEP_AND_CACHE,
     CAUSALITY_COST,

@@ -14,7 +14,7 @@ from typing import Any
 from glmix_theory.errors import PatternError, SpaceError, check_length, nearest
 from glmix_theory.mixers import Mixer, catalogue
 from glmix_theory.patterns import parse_pattern
-from glmix_theory.patterns.parsing import FAMILIES, FUNCTIONS
+from glmix_theory.patterns.parsing import PATTERN_NAMES
 
 PARTS = ("direct", "recurrent", "readout")
 RESERVED = ("pattern", "as", *PARTS, "catalogue")
@@ -22,7 +22,7 @@ RANGE_KEYS = ("from", "to", "step", "factor")
 LARGEST_SPACE = 100_000
 """Points a space may have; more is refused before any is evaluated."""
 
-_ALLOWED = {"k", *FUNCTIONS, *FAMILIES}
+_ALLOWED = set(PATTERN_NAMES)
 
 
 @dataclass(frozen=True)

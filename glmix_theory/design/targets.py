@@ -27,13 +27,6 @@ QUANTITIES = (*SPENT, *CEILINGS, "state_rank")
 REPORTED = {"cache": "cache_size"}
 """Names of reports where they differ."""
 
-UNITS = {
-    "step_cost": "terms",
-    "cache": "rows",
-    "distance": "hops",
-    "congestion": "paths",
-    "state_rank": "dimensions",
-}
 _DTYPES = {"fp64": "float64", "fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _WORDS = {"term": "step_cost", "row": "cache", "hop": "distance", "path": "congestion", "dimension": "state_rank"}

@@ -41,9 +41,7 @@ def read(saved: object) -> dict[str, Any]:
     return description
 
 
-def described(
-    state: Mapping[str, Any], weight: str, options: tuple[str, ...]
-) -> tuple[dict[str, Any], torch.Tensor]:
+def described(state: Mapping[str, Any], weight: str, options: tuple[str, ...]) -> tuple[dict[str, Any], torch.Tensor]:
     """The description in a ``state_dict``, with all options named, and one of its weights.
 
     Raises

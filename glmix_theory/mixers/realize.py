@@ -104,7 +104,7 @@ def realize(matrix: np.ndarray | Sequence[Sequence[float]], mixer: Mixer, constr
 
     References
     ----------
-    THEORY sections 1 and 3.1; for readouts see :mod:`glmix_theory.mixers.realization.forest`.
+    THEORY section 1 and proposition 1; for readouts see :mod:`glmix_theory.mixers.realization.forest`.
     """
     if not isinstance(mixer, Mixer):
         raise PatternError(f"realize needs a Mixer, got {type(mixer).__name__}; write glm.Mixer(recurrent=…)")

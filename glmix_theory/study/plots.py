@@ -32,8 +32,8 @@ MARKERS = "os^vD*PXhpd<>8"
 def figures(results: Results) -> dict[str, Figure]:
     """Every figure the results allow, by file name without ending.
 
-    ``accuracy``: tasks × :data:`AXES`; ``positions``: accuracy along the sequence; ``longer``: at the trained
-    length and beyond; ``language``: bits per byte against cache and decode time.
+    ``accuracy``: tasks × :data:`AXES`; ``positions``: accuracy along the sequence, at the trained
+    length and at twice it; ``language``: bits per byte against cache and decode time.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Sizes that were chosen by measurement: tasks, model and training, for seconds, for two hours, for a GPU."""
+"""Sizes of tasks, model and training: for seconds, for hours on two cores, for a GPU."""
 
 from __future__ import annotations
 
@@ -20,14 +20,11 @@ class Setting:
         Sizes of the problem.
     shape, schedule : Shape, Schedule
         Sizes of the model; the training.
-    most_seeds : int, optional
-        Seeds used of those asked for; all by default.
     """
 
     problem: Problem
     shape: Shape
     schedule: Schedule
-    most_seeds: int | None = None
 
 
 _SMALL = Shape(d_model=32, n_heads=8)

@@ -47,7 +47,7 @@ def study(
         or ``"language"``.
     size : str
         Which sizes of tasks, model and training: ``"micro"`` (seconds), ``"standard"`` (a machine of two cores:
-        Table 1 on all problems in about two hours) or ``"large"`` (a GPU).
+        hours for Table 1 on all problems) or ``"large"`` (meant for a GPU, not run yet).
     seeds : int or several ints
         How many, from 0 on, or which; the first chooses the rate.
     rates : several floats, optional
@@ -98,7 +98,7 @@ def study(
             chosen = replace(chosen, steps=steps, validate_every=min(chosen.validate_every, steps))
         for name, made in mixers_of(mixer).items():
             run = Run(name, made, problem, shape or setting.shape, chosen, chosen.rates[0], chosen_seeds[0], device)
-            cells.append((run, chosen_seeds[: setting.most_seeds]))
+            cells.append((run, chosen_seeds))
     return _studied(cells, folder, workers)
 
 

@@ -140,3 +140,9 @@ def test_errors_of_a_file(tmp_path: Any, text: str, message: str) -> None:
         read_search_file(file)
     with pytest.raises(SpaceError, match="cannot be read"):
         read_search_file(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("pattern", ["Delayed(sqrt(n))", "Offsets(Staircase(sqrt(n)))"])
+def test_every_name_of_a_pattern_may_stand_in_a_template(pattern: str) -> None:
+    (point,) = read_space({"pattern": pattern})
+    assert pattern in point.text

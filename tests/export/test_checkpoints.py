@@ -79,7 +79,6 @@ def test_python_functions_are_saved_but_not_rebuilt():
 
 
 def test_what_is_not_a_checkpoint_is_named():
-    mixer = glm.Mixer(recurrent=glm.Lags([1]))
     layer = to_torch(LAGS, 8, 2)
     state = layer.state_dict()
     with pytest.raises(CheckpointError, match="no entry '_extra_state'"):
@@ -119,5 +118,5 @@ def test_a_checkpoint_that_lacks_something_is_named():
         with pytest.raises(CheckpointError, match=f"no entry {weight!r}"):
             type(module).from_state_dict(state)
         state = module.state_dict() | {EXTRA: written({"mixer": repr(mixer)})}
-        with pytest.raises(CheckpointError, match="lacks d_model|lacks vocabulary"):
+        with pytest.raises(CheckpointError, match=r"lacks (d_model|vocabulary)"):
             type(module).from_state_dict(state)

@@ -97,7 +97,7 @@ def test_windows_bits_score_every_byte_but_the_first():
     assert windows_bits(model, batches) == pytest.approx(total / number)
 
 
-def test_five_grams_beat_a_general_compressor_on_this_text():
+def test_five_grams_are_within_half_a_bit_of_a_general_compressor():
     """A check of scale with another library's algorithm: zlib on the same bytes."""
     text = corpus()
     sample = text.test[:60000]
