@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import statistics
 from collections import Counter
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def report_text(results: Results, pictures: list[str] | None = None) -> str:
     sections = ["# Does the theory predict the models?", *_origin(results)]
     if results.problems():
         sections += ["## Beside the paper", accuracy_table(results).to_markdown()]
+        if (by_depth := depth_table(results)).rows:
+            sections += ["## Multi-hop recall by look-ups", by_depth.to_markdown()]
         sections += ["## What fails", *_bullets(failures(results))]
         sections += ["## Order relations of the paper", relation_summary(results).to_markdown()]
         sections += ["## Rank correlation", correlation_table(results).to_markdown()]
@@ -73,6 +76,21 @@ def accuracy_table(results: Results) -> Table:
     headings = [task.replace("_", " ") + (" / paper" if columns[task] else "") for task in tasks]
     caption = "The paper's task sizes are not known, so only the order within a column can be compared with it."
     return Table(["mixer", *headings], rows, caption=caption)
+
+
+def depth_table(results: Results) -> Table:
+    """Test accuracy of multi-hop recall in percent by the number of look-ups an answer takes, mean over the seeds."""
+    found = {
+        mixer: [record["test"]["per_depth"] for record in outcome.records]
+        for (problem, mixer), outcome in results.outcomes().items()
+        if problem == "multi_hop" and all("per_depth" in record["test"] for record in outcome.records)
+    }
+    depths = sorted({depth for seeds in found.values() for seed in seeds for depth in seed}, key=int)
+    rows = [
+        [title_of(mixer), *(f"{100 * statistics.fmean(seed[depth] for seed in seeds):.1f}" for depth in depths)]
+        for mixer, seeds in found.items()
+    ]
+    return Table(["mixer", *(f"{depth} look-up{'s' * (depth != '1')}" for depth in depths)], rows)
 
 
 def relation_summary(results: Results) -> Table:

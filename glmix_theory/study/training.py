@@ -51,8 +51,8 @@ def train(run: Run, checkpoint: Path, watch: Callable[[int], None] | None = None
     -------
     dict
         The record, plain data: configuration, sizes, ``test`` (``loss`` in nats, ``accuracy`` and, for tasks,
-        ``per_position``), ``longer`` (the same at :data:`LONGER` times the length; ``None`` where the
-        vocabulary does not reach), ``validation`` (the last), ``history``, seconds, theory, provenance.
+        ``per_position`` and ``per_depth``), ``longer`` (the same at :data:`LONGER` times the length; ``None``
+        where the vocabulary does not reach), ``validation`` (the last), ``history``, seconds, theory, provenance.
 
     Raises
     ------
@@ -192,19 +192,29 @@ def evaluate(
 ) -> dict[str, Any]:
     """Loss (nats) and accuracy over the scored positions of a held-out split, the same for every run.
 
-    ``detailed`` adds ``per_position``: the accuracy at each scored position, ``None`` where none is due.
+    ``detailed`` adds ``per_position``: the accuracy at each scored position, ``None`` where none is due; and
+    where answers differ in it ``per_depth``: the accuracy by the number of look-ups that an answer takes.
     """
     loss, right, scored = 0.0, 0, 0
     per_position = np.zeros((2, problem.length), dtype=np.int64)
+    per_depth: dict[int, list[bool]] = {}
     for batch in held_out(problem, split, number):
         losses, hits = _losses(model, batch, device)
         due = batch.targets != UNSCORED
         loss += float(losses.sum(dtype=torch.float64))
         per_position += np.stack([(hits & due).sum(0), due.sum(0)])
+        if detailed and isinstance(problem, Task):
+            for row, position in np.argwhere(due):
+                depth = problem.depth(batch.tokens[row, : position + 1].tolist())
+                per_depth.setdefault(depth, []).append(bool(hits[row, position]))
     right, scored = (int(total) for total in per_position.sum(1))
     found: dict[str, Any] = {"loss": loss / scored, "accuracy": right / scored}
     if detailed and isinstance(problem, Task):
         found["per_position"] = [round(int(a) / int(b), 6) if b else None for a, b in per_position.T]
+        if len(per_depth) > 1:
+            found["per_depth"] = {
+                str(depth): round(float(np.mean(here)), 6) for depth, here in sorted(per_depth.items())
+            }
     return found
 
 

@@ -170,6 +170,18 @@ def test_language_modelling_beside_its_baselines(tmp_path):
     assert (tmp_path / "language.png").exists()
 
 
+def test_multi_hop_recall_is_told_apart_by_look_ups():
+    task = task_of("multi_hop")
+    lines = seeds("attention", 0.5, 0.7, task=task) + seeds("dense_recurrence", 0.9, task=task)
+    for line, second in zip(lines, (0.2, 0.4, 0.8)):
+        line["test"]["per_depth"] = {"1": 1.0, "2": second}
+    text = report_text(Results(lines))
+    assert "| mixer | 1 look-up | 2 look-ups |" in text
+    assert "| Attention | 100.0 | 30.0 |" in text
+    assert f"| {title_of('dense_recurrence')} | 100.0 | 80.0 |" in text
+    assert "look-ups" not in report_text(Results(seeds("attention", 0.5, task=task)))
+
+
 def test_the_report_is_a_function_of_the_results():
     results = Results(seeds("attention", 1.0) + seeds("diagonal_ssm", 0.3))
     assert report_text(results) == report_text(results)

@@ -17,7 +17,7 @@ import glmix_theory as glm
 from glmix_theory.errors import StudyError
 from glmix_theory.study.configuration import Run, Schedule, Shape, mixers_of
 from glmix_theory.study.model import TOLERANCE, build, fitted_shape, parameter_count, weight_groups
-from glmix_theory.study.tasks import UNSCORED, AssociativeRecall, Copy
+from glmix_theory.study.tasks import UNSCORED, AssociativeRecall, Copy, MultiHopRecall
 from glmix_theory.study.training import evaluate, held_out, rate_factor, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,6 +233,28 @@ def test_evaluation_counts_scored_positions_alone():
     assert faulty["per_position"] == [None] * 4 + [1.0, 1.0, 0.0, 1.0]
     unscored = evaluate(Oracle(task, wrong_at=0), task, "test", 100, "cpu")
     assert unscored["accuracy"] == 1
+
+
+class OneLookUp(Oracle):
+    """Answers a question by what its key stands for, be it a value or another key."""
+
+    def forward(self, tokens):
+        right = super().forward(tokens)
+        for logits, row in zip(right, tokens.tolist()):
+            defined = dict(zip(row[0 : 2 * self.task.definitions : 2], row[1 : 2 * self.task.definitions : 2]))
+            for position in range(2 * self.task.definitions, self.task.length):
+                logits[position] = 0
+                logits[position, defined[row[position]]] = 20
+        return right
+
+
+def test_accuracy_is_told_apart_by_look_ups():
+    task = MultiHopRecall(chains=2, hops=3, queries=6, keys=6, values=3)
+    assert evaluate(Oracle(task), task, "test", 50, "cpu", detailed=True)["per_depth"] == {"1": 1, "2": 1, "3": 1}
+    found = evaluate(OneLookUp(task), task, "test", 50, "cpu", detailed=True)
+    assert found["per_depth"] == {"1": 1, "2": 0, "3": 0}
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert "per_depth" not in evaluate(Oracle(task), task, "test", 50, "cpu")
 
 
 def test_the_rate_rises_then_falls():

@@ -90,6 +90,10 @@ class Task(ABC):
         """The accuracy a state of ``rows`` linear rows is bound to, where theory gives one; else ``None``."""
         return None
 
+    def depth(self, visible: Sequence[int]) -> int:
+        """Look-ups, one after another, that the answer at the last visible position takes; 0 where none is due."""
+        return 1 if self.sources(visible) else 0
+
     def demand(self, seed: int = 0) -> Demand:
         """Which pairs ``(s, t)`` one sequence, drawn with ``seed``, needs connected."""
         tokens = self.sample(np.random.default_rng(seed), 1).tokens[0].tolist()
