@@ -11,7 +11,6 @@ import json
 import math
 import statistics
 import sys
-import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,8 @@ from glmix_theory import k
 from glmix_theory.export import choose_backend
 from glmix_theory.progress import track
 from glmix_theory.report import table1, table1_reports, write_page
+from glmix_theory.study.language import TEST_PACKAGES
+from glmix_theory.study.language import corpus as standard_library
 
 console = Console() if sys.stdout.isatty() else Console(width=140)
 
@@ -37,17 +38,13 @@ GOAL = 0.7
 
 
 def corpus() -> tuple[torch.Tensor, torch.Tensor]:
-    """The standard library's source files as two tensors of bytes: every 20th file is held out."""
-    folder = Path(sysconfig.get_paths()["stdlib"])
-    files = sorted(path for path in folder.glob("*.py") if path.is_file())
-    held_out = files[10::20]
-    texts = [
-        b"\n".join(path.read_bytes() for path in group) for group in (sorted(set(files) - set(held_out)), held_out)
-    ]
+    """The standard library's sources as two tensors of bytes; whole packages are held out."""
+    text = standard_library()
     console.print(
-        f"text: {len(files)} source files of the Python standard library, {sum(map(len, texts)) / 1e6:.1f} MB"
+        f"text: sources of the Python standard library, {text.train.size / 1e6:.1f} MB to train on; held out: "
+        f"{', '.join(TEST_PACKAGES)}"
     )
-    training, test = (torch.frombuffer(bytearray(text), dtype=torch.uint8).long() for text in texts)
+    training, test = (torch.tensor(part).long() for part in (text.train, text.test))
     return training, test
 
 

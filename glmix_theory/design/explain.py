@@ -53,7 +53,7 @@ class RankBound:
             return "no lower bound: no block of the matrix has a larger rank than the rows live at its cut"
         return (
             f"residual ≥ {self.value:.6g} ({self.relative:.3g} of the matrix) for any coefficients: "
-            f"rank {self.rank} at cut {self.cut} (proposition 15)"
+            f"rank {self.rank} at cut {self.cut} (proposition 9, Eckart–Young)"
         )
 
 
@@ -61,8 +61,8 @@ def rank_bound(matrix: np.ndarray | Sequence[Sequence[float]], mixer: Mixer) -> 
     """Find what no coefficients of a mixer get below, from the rank of what crosses a cut.
 
     Claim: every matrix a mixer carries has ``rank M[c:, :c] ≤ ρ_c``, the rows live at cut ``c`` (inputs that steps
-    ``≥ c`` read, and ``r`` rows of every output they read; proposition 9), so by Eckart and Young the squared
-    residual is at least ``Σ_{j > ρ_c} σ_j²`` of that block of the given matrix, for every ``c`` (proposition 15).
+    ``≥ c`` read, and ``r`` rows of every output they read; proposition 9), so by Eckart and Young (1936) the squared
+    residual is at least ``Σ_{j > ρ_c} σ_j²`` of that block of the given matrix, for every ``c``.
 
     Parameters
     ----------

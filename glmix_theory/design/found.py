@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UNITS = {
     "step_cost": "terms", "total_cost": "terms", "cache_size": "rows", "horizon_cache_size": "rows",
-    "distance": "hops", "congestion": "paths", "state_rank": "rank", "depth": "outputs", "layer_time": "s",
+    "distance": "hops", "congestion": "paths", "state_rank": "rows", "depth": "steps", "layer_time": "s",
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ class Objective:
         """Name, unit and direction, for tables and axes.
 
         >>> Objective("state_rank", maximised=True).title
-        'state rank (rank, max)'
+        'state rank (rows, max)'
         """
         return f"{self.name.replace('_', ' ')} ({UNITS[self.name]}, {'max' if self.maximised else 'min'})"
 

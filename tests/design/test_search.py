@@ -272,7 +272,7 @@ def test_other_files_are_no_stores(tmp_path: Path, content: bytes | None) -> Non
 def test_table_dataframe_and_plain_data(monkeypatch: pytest.MonkeyPatch) -> None:
     pandas = pytest.importorskip("pandas")
     found = search(SPACE, [*NAMES[:2], "max state_rank"], n=64)
-    assert "state rank (rank, max)" in found.table().to_markdown()
+    assert "state rank (rows, max)" in found.table().to_markdown()
     assert len(found.table().rows) == len(found.frontier)
     assert len(found.table(everything=True).rows) == 10
     assert "2 failed" in found.summary()
