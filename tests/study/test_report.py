@@ -182,6 +182,11 @@ def test_multi_hop_recall_is_told_apart_by_look_ups():
     assert "look-ups" not in report_text(Results(seeds("attention", 0.5, task=task)))
 
 
-def test_the_report_is_a_function_of_the_results():
-    results = Results(seeds("attention", 1.0) + seeds("diagonal_ssm", 0.3))
-    assert report_text(results) == report_text(results)
+def test_the_report_is_written_again_from_the_stored_lines(tmp_path):
+    lines = seeds("attention", 1.0) + seeds("diagonal_ssm", 0.3)
+    store = Store(tmp_path)
+    with store.writing():
+        for line in lines:
+            store.add(line)
+    pictures = ["accuracy.png", "positions.png"]
+    assert write_report(tmp_path).read_text() == report_text(Results(lines), pictures)

@@ -13,6 +13,7 @@ from glmix_theory.study.tasks import TASKS, UNSCORED, Copy, MultiHopRecall, Perm
 from tests.study.cases import CASES, SOLVERS
 
 each_case = pytest.mark.parametrize("task", CASES, ids=repr)
+UNMIXED = PermutationComposition(items=5, words=6)  # six letters of three do not reach every permutation yet
 
 
 def drawn(task, seed=0, number=20):
@@ -113,15 +114,13 @@ def test_copy_demands_what_the_paper_counts():
     assert sorted(Copy(tokens=5).demand().pairs) == sorted(copy_demand(5).pairs)
 
 
-@each_case
+@pytest.mark.parametrize("task", [task for task in CASES if task != UNMIXED], ids=repr)
 def test_chance_is_the_share_of_the_likeliest_answer(task):
     targets = drawn(task, number=3000).targets
     answers = targets[targets != UNSCORED]
     last = targets[:, -1]  # late enough that a product is uniform
     share = Counter((last if task.name == "permutations" else answers).tolist()).most_common(1)[0][1]
     share /= len(last) if task.name == "permutations" else len(answers)
-    if task == PermutationComposition(items=5, words=6):
-        return  # six letters of three do not reach every permutation yet
     assert share == pytest.approx(task.chance, abs=0.06)
 
 

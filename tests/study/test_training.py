@@ -80,10 +80,25 @@ def test_killed_half_way_and_started_again_it_ends_as_if_never_stopped(tmp_path)
     assert results_of(again) == json.loads(json.dumps(results_of(whole)))
 
 
-def test_a_torn_checkpoint_is_never_left(tmp_path):
-    """The file is replaced as a whole: no other file stays beside it."""
-    train(RUN, tmp_path / "run.pt")
-    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+def test_a_torn_checkpoint_is_never_left(tmp_path, monkeypatch):
+    """Whatever breaks while a checkpoint is written, the one before it is whole."""
+    whole = train(RUN, tmp_path / "whole.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.pt"]
+    save, saved = torch.save, []
+
+    def breaks_the_second_time(state, path):
+        saved.append(state["step"])
+        if len(saved) == 2:
+            path.write_bytes(b"half")
+            raise OSError("no space left")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", breaks_the_second_time)
+    with pytest.raises(OSError, match="no space"):
+        train(RUN, tmp_path / "run.pt")
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == saved[0]
+    monkeypatch.undo()
+    assert results_of(train(RUN, tmp_path / "run.pt")) == results_of(whole)
 
 
 def test_a_foreign_checkpoint_is_refused(tmp_path):
