@@ -32,8 +32,9 @@ _MIDDLE = Shape(d_model=64, n_heads=8)
 _LARGE = Shape(d_model=128, n_heads=8, n_layers=4)
 _MICRO = Schedule(steps=600, batch=32, validate_every=50, held_out=128, rates=(5e-3,))
 _LONG = Schedule(steps=2000, batch=32, validate_every=100, held_out=512, rates=(3e-3, 1e-2))
+_SHORT = Schedule(steps=1000, batch=32, validate_every=100, held_out=512, rates=(3e-3, 1e-2))
 _SLOW = Schedule(steps=2000, batch=32, validate_every=100, held_out=512, rates=(5e-4, 1e-3))
-_HARD = Schedule(steps=3000, batch=32, validate_every=100, held_out=512, rates=(1e-3, 3e-3))
+_HARD = Schedule(steps=2500, batch=32, validate_every=100, held_out=512, rates=(1e-3, 3e-3))
 _LONGEST = Schedule(steps=20000, batch=128, validate_every=500, held_out=1024)
 
 SIZES: dict[str, tuple[Setting, ...]] = {
@@ -54,11 +55,11 @@ SIZES: dict[str, tuple[Setting, ...]] = {
         Setting(SelectiveCopy(context=32, kept=8, symbols=16), _MIDDLE, _LONG),
         Setting(AssociativeRecall(pairs=12, queries=12, keys=24, values=8), _MIDDLE, _SLOW),
         Setting(MultiHopRecall(chains=2, hops=3, queries=6, keys=12, values=8), _MIDDLE, _HARD),
-        Setting(PermutationComposition(items=5, words=16), _MIDDLE, _LONG),
+        Setting(PermutationComposition(items=5, words=16), _MIDDLE, _SHORT),
         Setting(
             LanguageModelling(context=512),
             _MIDDLE,
-            Schedule(steps=600, batch=8, validate_every=100, held_out=256, rates=(3e-3, 1e-2), solved=None),
+            Schedule(steps=400, batch=8, validate_every=100, held_out=256, rates=(3e-3, 1e-2), solved=None),
         ),
     ),
     "large": (
