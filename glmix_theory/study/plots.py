@@ -32,8 +32,9 @@ MARKERS = "os^vD*PXhpd<>8"
 def figures(results: Results) -> dict[str, Figure]:
     """Every figure the results allow, by file name without ending.
 
-    ``accuracy``: tasks × :data:`AXES`; ``positions``: accuracy along the sequence, at the trained
-    length and at twice it; ``language``: bits per byte against cache and decode time.
+    ``copy``: accuracy of copying against its congestion; ``accuracy``: tasks × :data:`AXES`; ``positions``:
+    accuracy along the sequence, at the trained length and at twice it; ``language``: bits per byte
+    against cache and decode time.
 
     Raises
     ------
@@ -48,6 +49,8 @@ def figures(results: Results) -> dict[str, Figure]:
         ) from missing
     tasks = [problem for problem in results.problems() if problem != "language"]
     drawn = {}
+    if "copy" in tasks:
+        drawn["copy"] = plot_copy(results)
     if tasks:
         drawn["accuracy"] = plot_accuracy(results, tasks)
         drawn["positions"] = plot_positions(results, tasks)
@@ -63,6 +66,32 @@ def save(results: Results, folder: Path) -> list[Path]:
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=110)
     return paths
+
+
+def plot_copy(results: Results) -> Figure:
+    """Test accuracy of copying against the congestion that the analyzers find; every seed is a point."""
+    outcomes, styles = results.outcomes(), _styles(results)
+    here = {name: outcome for (problem, name), outcome in outcomes.items() if problem == "copy"}
+    figure, grid = _grid(1, 1, 7.5, 3.4)
+    axis = grid[0][0]
+    places = _draw(axis, here, "task_congestion", styles)
+    beside: dict[tuple[float, float], list[str]] = {}
+    for name, outcome in here.items():
+        beside.setdefault((places[name], round(outcome.mean(), 2)), []).append(name)
+    for (place, mean), names in beside.items():
+        text = ", ".join(title_of(name).replace(" recurrence", "") for name in names)
+        shift, side = (8, -3), "left"
+        if mean > 0.9:
+            shift, side = (0, 7), "center"
+        elif place > max(places.values()) / 4:  # text beside it would run out of the picture
+            shift, side = (0, -15), "center"
+        axis.annotate(text, (place, mean), shift, textcoords="offset points", ha=side, fontsize=8)
+    tokens = next(iter(here.values())).records[0]["configuration"]["problem"]["tokens"]
+    axis.set_xlim(0.55 * min(places.values()), 1.6 * max(places.values()))
+    axis.set_ylim(-0.04, 1.12)
+    axis.set_xlabel(f"congestion of copying {tokens} tokens, from the pattern alone: paths through the busiest node")
+    axis.set_ylabel("accuracy after training")
+    return figure
 
 
 def plot_accuracy(results: Results, tasks: list[str]) -> Figure:
@@ -81,14 +110,15 @@ def plot_accuracy(results: Results, tasks: list[str]) -> Figure:
     return figure
 
 
-def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, dict[str, Any]]) -> None:
+def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Draw every seed, and the lines of chance and of the ceiling; returns where on the axis each mixer stands."""
     numbers = {name: number(outcome.theory[key]) for name, outcome in outcomes.items()}
     finite = [value for value in numbers.values() if math.isfinite(value)]
     beyond = 2 * max(finite, default=1)  # where unreachable pairs are drawn
+    places = {name: value if math.isfinite(value) else beyond for name, value in numbers.items()}
     for name, outcome in outcomes.items():
-        place = numbers[name] if math.isfinite(numbers[name]) else beyond
         values = outcome.values()
-        axis.plot([place] * len(values), values, linestyle="none", markersize=6, alpha=0.75, **styles[name])
+        axis.plot([places[name]] * len(values), values, linestyle="none", markersize=6, alpha=0.75, **styles[name])
     axis.set_xscale("log", base=2)
     task = task_of(next(iter(outcomes.values())).records[0]["configuration"]["problem"])
     axis.axhline(task.chance, color="black", linewidth=0.8, linestyle=":")
@@ -100,6 +130,7 @@ def _draw(axis: Axes, outcomes: dict[str, Outcome], key: str, styles: dict[str, 
         axis.annotate("∞", (beyond, 1.0), fontsize=9, ha="right", va="top")
     axis.tick_params(labelsize=7)
     axis.xaxis.set_major_formatter("{x:g}")
+    return places
 
 
 def plot_positions(results: Results, tasks: list[str]) -> Figure:

@@ -148,7 +148,7 @@ def test_a_report_on_some_results(tmp_path):
     assert f"| {title_of('diagonal_ssm')} | 30.0 (1 seed) / 42.98 | – |" in text
     assert "0" * 40 in text
     assert "`glmix study`" in text
-    for name in ("accuracy", "positions"):
+    for name in ("copy", "accuracy", "positions"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert f"({name}.png)" in text
 
@@ -189,5 +189,5 @@ def test_the_report_is_written_again_from_the_stored_lines(tmp_path):
     with store.writing():
         for line in lines:
             store.add(line)
-    pictures = ["accuracy.png", "positions.png"]
+    pictures = ["copy.png", "accuracy.png", "positions.png"]
     assert write_report(tmp_path).read_text() == report_text(Results(lines), pictures)
