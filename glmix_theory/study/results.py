@@ -139,6 +139,25 @@ def cell_of(record: dict[str, Any]) -> str:
     return digest({key: value for key, value in record["configuration"].items() if key not in ("rate", "seed")})
 
 
+def chosen_rate(records: Iterable[dict[str, Any]]) -> float:
+    """The smallest rate that solved the task; where none did, the one with the least validation loss.
+
+    Rates that solve a task on the first seed are equally good there, and a smaller one is the safer choice for others.
+
+    >>> tried = [{"configuration": {"rate": rate}, "validation": {"loss": loss}, "solved": solved}
+    ...          for rate, loss, solved in ((0.1, 0.02, True), (0.2, 0.01, True), (0.05, 2.0, False))]
+    >>> chosen_rate(tried), chosen_rate([record | {"solved": False} for record in tried])
+    (0.1, 0.2)
+    """
+
+    def order(record: dict[str, Any]) -> tuple[bool, float, float]:
+        solved = record["solved"]
+        return not solved, 0.0 if solved else record["validation"]["loss"], record["configuration"]["rate"]
+
+    chosen: float = min(records, key=order)["configuration"]["rate"]
+    return chosen
+
+
 def accuracy_text(outcome: Outcome | None) -> str:
     """Mean and standard deviation over seeds in percent, with the number of seeds where it is one."""
     if outcome is None:
@@ -152,11 +171,8 @@ def _outcome(records: list[dict[str, Any]]) -> Outcome:
     """The runs of one cell that count: those at the rate the first seed chose."""
     seeds = [record["configuration"]["seed"] for record in records]
     choosing = max(dict.fromkeys(seeds), key=seeds.count)  # the seed on which every rate was tried
-    tried = {
-        record["configuration"]["rate"]: record["validation"]["loss"]
-        for record in records
-        if record["configuration"]["seed"] == choosing
-    }
-    best = min((loss, rate) for rate, loss in tried.items())[1]
+    first = [record for record in records if record["configuration"]["seed"] == choosing]
+    tried = {record["configuration"]["rate"]: record["validation"]["loss"] for record in first}
+    best = chosen_rate(first)
     kept = {record["configuration"]["seed"]: record for record in records if record["configuration"]["rate"] == best}
     return Outcome(tuple(kept[seed] for seed in sorted(kept)), dict(sorted(tried.items())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from typing import Any
 from glmix_theory.errors import check_length
 from glmix_theory.progress import track
 from glmix_theory.study.configuration import Run
+from glmix_theory.study.results import chosen_rate
 from glmix_theory.study.store import Store
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -44,16 +45,6 @@ class Cell:
     def repeated(self, rate: float) -> list[Run]:
         """The other seeds, at the rate chosen."""
         return [replace(self.run, rate=rate, seed=seed) for seed in self.seeds[1:]]
-
-
-def chosen_rate(records: Iterable[dict[str, Any]]) -> float:
-    """The rate with the least validation loss; the smaller one where two are equal.
-
-    >>> chosen_rate([{"configuration": {"rate": 0.1}, "validation": {"loss": 2.0}},
-    ...              {"configuration": {"rate": 0.2}, "validation": {"loss": 1.0}}])
-    0.2
-    """
-    return min((record["validation"]["loss"], record["configuration"]["rate"]) for record in records)[1]
 
 
 def run_all(cells: list[Cell], store: Store, workers: int = 1, execute: Callable[..., Any] | None = None) -> int:

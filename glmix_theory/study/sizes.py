@@ -33,7 +33,7 @@ _LARGE = Shape(d_model=128, n_heads=8, n_layers=4)
 _MICRO = Schedule(steps=600, batch=32, validate_every=50, held_out=128, rates=(5e-3,))
 _LONG = Schedule(steps=2000, batch=32, validate_every=100, held_out=512, rates=(3e-3, 1e-2))
 _SHORT = Schedule(steps=1000, batch=32, validate_every=100, held_out=512, rates=(3e-3, 1e-2))
-_SLOW = Schedule(steps=2000, batch=32, validate_every=100, held_out=512, rates=(5e-4, 1e-3))
+_SLOW = Schedule(steps=2000, batch=32, validate_every=100, held_out=512, rates=(1e-3, 3e-3))
 _HARD = Schedule(steps=2500, batch=32, validate_every=100, held_out=512, rates=(1e-3, 3e-3))
 _LONGEST = Schedule(steps=20000, batch=128, validate_every=500, held_out=1024)
 

@@ -34,9 +34,10 @@ def study(
 ) -> Results:
     """Train mixers on tasks at equal parameter counts, and put the analyzers' numbers beside what they learn.
 
-    Every mixer is trained with every rate of the grid on the first seed; the rate with the least validation
-    loss is used for the other seeds, and results are from the test split. On the CPU in one thread results
-    are the same bit for bit at every repetition, also when the study was killed and started again.
+    Every mixer is trained with every rate of the grid on the first seed. The smallest rate that solved the task, or
+    else the one with the least validation loss, is used for the other seeds, and results are from the test split.
+    On the CPU in one thread results are the same bit for bit at every repetition, also when the study was killed
+    and started again.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def record(name, accuracy, seed=0, rate=1e-2, task=None, loss=1.0, **theory):
         "kind": "run", "key": run.key, "name": name, "configuration": run.to_dict(), "theory": numbers,
         "validation": {"loss": loss, "accuracy": accuracy}, "parameters": 1000, "seconds": 10.0,
         "test": {"loss": loss, "accuracy": accuracy, "per_position": scored}, "command": "glmix study",
-        "commit": "0" * 40, "modified": False, "machine": "a machine", "device_name": "cpu",
+        "commit": "0" * 40, "modified": False, "machine": "a machine", "device_name": "cpu", "solved": False,
     }  # fmt: skip
 
 
@@ -95,6 +95,13 @@ def test_the_chosen_rate_counts_alone():
     assert outcome.values() == [0.5, 0.7]
     assert outcome.mean() == pytest.approx(0.6)
     assert outcome.spread() == pytest.approx(math.sqrt(0.02))
+
+
+def test_of_rates_that_solve_a_task_the_smallest_counts():
+    lines = [record("attention", 1.0, rate=rate, loss=rate) for rate in (1e-3, 3e-3, 1e-2)]
+    for line in lines[1:]:
+        line["solved"] = True
+    assert Results(lines).outcomes()["copy", "attention"].rate == 3e-3
 
 
 def test_failed_predictions_are_named():

@@ -17,7 +17,8 @@ from glmix_theory.study import Results, Store, baselines, language, study
 from glmix_theory.study.configuration import Run, Schedule, Shape, problem_of
 from glmix_theory.study.language import LanguageModelling, corpus
 from glmix_theory.study.ngrams import NGram
-from glmix_theory.study.running import Cell, chosen_rate, run_all
+from glmix_theory.study.results import chosen_rate
+from glmix_theory.study.running import Cell, run_all
 from glmix_theory.study.sizes import SIZES
 from glmix_theory.study.studying import seeds_of
 from glmix_theory.study.tasks import TASKS, Copy
@@ -50,6 +51,7 @@ class Trainer:
             "validation": {"loss": validation, "accuracy": 0.5},
             "test": {"loss": -validation, "accuracy": run.rate},
             "theory": {},
+            "solved": False,
         }
 
 
@@ -99,7 +101,9 @@ def test_keys_tell_everything_apart_but_the_name():
 
 
 def test_the_smaller_of_two_equal_rates_is_chosen():
-    records = [{"configuration": {"rate": rate}, "validation": {"loss": 1.0}} for rate in (0.3, 0.1, 0.2)]
+    records = [
+        {"configuration": {"rate": rate}, "validation": {"loss": 1.0}, "solved": False} for rate in (0.3, 0.1, 0.2)
+    ]
     assert chosen_rate(records) == 0.1
 
 
