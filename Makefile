@@ -29,20 +29,28 @@ test: lint ## what CI runs: lint, then tests, doctests and notebooks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --nbmake --nbmake-timeout=600 \
 	  tests glmix_theory $(NOTEBOOKS)
 
-study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (hours; resumes), then report
-	$(BIN)/glmix study --workers 2
-	$(BIN)/glmix study report
+FOLDER ?= results/study
+study: $(INSTALLED) ## train the nine mixers of Table 1 on every task (two hours; resumes), then report
+	$(BIN)/glmix study --workers 2 --folder $(FOLDER)
+	$(BIN)/glmix study report --folder $(FOLDER)
 
-# With PYTHON_GPU=… an interpreter that already has a CUDA torch; the constraints pin a CPU wheel.
-PYTHON_GPU ?= $(BIN)/python
-test-gpu: ## on a machine with a CUDA device: the Triton tests, compiled and at full size
-	@$(PYTHON_GPU) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { \
-	  echo "$(PYTHON_GPU): torch sees no CUDA device; make test-gpu needs one" >&2; exit 1; }
-	$(PYTHON_GPU) -m pytest tests/export/test_triton.py tests/export/test_triton_decode.py \
+# The pins are for a CPU torch. With PYTHON=… these two targets run that interpreter as it is, on this folder, and
+# install nothing: it has a CUDA torch, triton, and what the package and its tests import.
+ifeq ($(origin PYTHON),file)
+GPU_NEEDS := $(INSTALLED)
+GPU_PYTHON := $(BIN)/python
+else
+GPU_PYTHON := PYTHONPATH=. $(PYTHON)
+endif
+
+test-gpu: $(GPU_NEEDS) ## on a machine with a CUDA device: the Triton tests, compiled and at full size
+	@$(GPU_PYTHON) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { \
+	  echo "$(GPU_PYTHON): its torch sees no CUDA device; make test-gpu PYTHON=… takes another" >&2; exit 1; }
+	$(GPU_PYTHON) -m pytest tests/export/test_triton.py tests/export/test_triton_decode.py \
 	  tests/export/test_triton_compiled.py tests/export/test_triton_on_gpu.py
 
-bench-gpu: ## on a machine with a CUDA device: measure the layers, write benchmarks/results/gpu_layer.*
-	$(PYTHON_GPU) benchmarks/gpu_layer.py
+bench-gpu: $(GPU_NEEDS) ## on a machine with a CUDA device: measure the layers, write benchmarks/results/gpu_layer.*
+	$(GPU_PYTHON) benchmarks/gpu_layer.py
 
 lint: $(INSTALLED) ## check format, lint and types
 	$(BIN)/ruff format --check .

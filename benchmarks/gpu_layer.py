@@ -2,18 +2,25 @@
 
 Run with ``python benchmarks/gpu_layer.py``; ``--quick`` takes a corner of the grid, ``--dry-run`` takes tiny shapes
 and a clock that only counts, on any machine, so that the script is tested where there is no device. Tables
-and a plot go to ``benchmarks/results/gpu_layer.md`` and ``.png``. Times are medians over rounds in which all
-competitors take turns; the distance from the device's limits uses a copy and a matrix product of the same run.
+and a plot go to ``benchmarks/results/gpu_layer.md`` and ``.png`` (``gpu_layer_quick`` with ``--quick``); tables are
+written after every case, so a run that is cut off leaves them. A competitor that raises is left out of its case,
+with a footnote. Times are medians over rounds in which all competitors take turns; the distance from the
+device's limits uses a copy and a matrix product of the same run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,23 +28,28 @@ if "--dry-run" in sys.argv:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton asks for it while it is loaded
 
 import torch
-from torch.nn.functional import normalize, scaled_dot_product_attention
+from gpu_competitors import (
+    DELTA,
+    FLASH,
+    LOG_LINEAR,
+    OURS,
+    Call,
+    attention_step,
+    competitors,
+    decode_step,
+    forward,
+    forward_and_backward,
+)
 
 import glmix_theory as glm
 from glmix_theory.errors import DeviceError
 from glmix_theory.export.availability import triton_available
-from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.structure import structure_of
 from glmix_theory.progress import track
 from glmix_theory.rendering import Table
+from glmix_theory.study.store import provenance
 
 RESULTS = Path(__file__).parent / "results"
-OURS = {
-    "2^k": glm.catalogue["exponential_recurrence"],
-    "2^k, cache-efficient": glm.Mixer(recurrent=glm.CacheEfficient(2**glm.k)),
-    "k²+1": glm.catalogue["quadratic_recurrence"],
-}
-FLASH, DELTA, LOG_LINEAR = "flash SDPA", "fla delta rule", "fla log-linear"
 MODES = ("forward", "forward + backward")
 
 
@@ -53,6 +65,12 @@ class Grid:
     rounds: int = 7
     decoded: tuple[int, ...] = (1024, 4096, 16384, 65536)
 
+    @property
+    def cases(self) -> int:
+        """How many there are, of all modes."""
+        layers = len(self.programs) * len(self.heads) * len(self.lengths)
+        return len(MODES) * layers + len(self.programs) * len(self.decoded)
+
 
 QUICK = Grid(programs=(32,), heads=(64,), lengths=(4096, 8192, 65536), decoded=(4096, 65536))
 DRY = Grid(programs=(1,), heads=(16,), lengths=(16, 32), rounds=1, decoded=(8,))
@@ -61,17 +79,17 @@ DRY = Grid(programs=(1,), heads=(16,), lengths=(16, 32), rounds=1, decoded=(8,))
 class Clock(Protocol):
     """Measures a call in seconds, and the most bytes it had allocated."""
 
-    def time(self, call: Callable[[], object]) -> float:
+    def time(self, call: Call) -> float:
         """Seconds of one call."""
 
-    def peak(self, call: Callable[[], object]) -> int:
+    def peak(self, call: Call) -> int:
         """Bytes allocated during a call, beyond what was there."""
 
 
 class DeviceClock:
     """CUDA events around a call."""
 
-    def time(self, call: Callable[[], object]) -> float:
+    def time(self, call: Call) -> float:
         """Seconds between two events on the device."""
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
@@ -81,7 +99,7 @@ class DeviceClock:
         torch.cuda.synchronize()
         return float(start.elapsed_time(stop)) / 1e3
 
-    def peak(self, call: Callable[[], object]) -> int:
+    def peak(self, call: Call) -> int:
         """From the allocator's own count."""
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
@@ -97,13 +115,13 @@ class CountingClock:
 
     calls: int = 0
 
-    def time(self, call: Callable[[], object]) -> float:
+    def time(self, call: Call) -> float:
         """The number of the call, in milliseconds."""
         call()
         self.calls += 1
         return self.calls * 1e-3
 
-    def peak(self, call: Callable[[], object]) -> int:
+    def peak(self, call: Call) -> int:
         """The number of the call, in MiB."""
         call()
         self.calls += 1
@@ -128,82 +146,69 @@ def require_device() -> torch.device:
 
 @dataclass
 class Run:
-    """A device, a clock and what was found."""
+    """A device, a clock and what was found; keys are (mode, programs, width, n, competitor)."""
 
     device: torch.device
     clock: Clock
     grid: Grid
+    after: Callable[[], object] = lambda: None
+    """Called after every case."""
+    cases: list[tuple[Any, ...]] = field(default_factory=list)
     seconds: dict[tuple[Any, ...], float] = field(default_factory=dict)
     bytes: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    failures: dict[tuple[Any, ...], str] = field(default_factory=dict)
 
-    def measure(self, key: tuple[Any, ...], calls: dict[str, Callable[[], object]]) -> None:
+    @contextmanager
+    def noting(self, key: tuple[Any, ...]) -> Iterator[None]:
+        """Note what is raised and go on, unless the device is lost."""
+        try:
+            yield
+            return
+        except Exception as error:  # a competitor may raise anything
+            self.failures[key] = reason_of(error)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.synchronize()
+
+    def measure(self, case: tuple[Any, ...], makers: dict[str, Callable[[], Call]]) -> None:
         """Medians of rounds in which the competitors take turns, after one round that compiles; and peaks."""
-        ready = {}
-        for name, call in calls.items():
-            try:
-                call()
-                ready[name] = call
-            except torch.cuda.OutOfMemoryError:
-                torch.cuda.empty_cache()
-        times: dict[str, list[float]] = {name: [] for name in ready}
+        self.cases.append(case)
+        calls: dict[str, Call] = {}
+        times: dict[str, list[float]] = {name: [] for name in makers}
+
+        def ready() -> list[str]:
+            return [name for name in calls if (*case, name) not in self.failures]
+
+        for name, make in makers.items():
+            with self.noting((*case, name)):
+                calls[name] = make()
+                calls[name]()
         for _ in range(self.grid.rounds):
-            for name, call in ready.items():
-                times[name].append(self.clock.time(call))
-        for name, call in ready.items():
-            self.seconds[*key, name] = statistics.median(times[name])
-            self.bytes[*key, name] = self.clock.peak(call)
+            for name in ready():
+                with self.noting((*case, name)):
+                    times[name].append(self.clock.time(calls[name]))
+        for name in ready():
+            with self.noting((*case, name)):
+                self.bytes[*case, name] = self.clock.peak(calls[name])
+                self.seconds[*case, name] = statistics.median(times[name])
+        self.after()
 
     def limits(self) -> tuple[float, float]:
         """Bytes and floating-point operations a second of a copy and a bf16 product."""
         size = 1 << (13 if self.device.type == "cuda" else 4)
         x = torch.randn(size, size, device=self.device, dtype=torch.bfloat16)
         y = torch.empty_like(x)
-        self.measure(("limits",), {"copy": lambda: y.copy_(x), "product": lambda: torch.mm(x, x, out=y)})
-        return 2 * x.nbytes / self.seconds["limits", "copy"], 2 * size**3 / self.seconds["limits", "product"]
+        medians = []
+        for call in (lambda: y.copy_(x), lambda: torch.mm(x, x, out=y)):
+            call()
+            medians.append(statistics.median(self.clock.time(call) for _ in range(self.grid.rounds)))
+        return 2 * x.nbytes / medians[0], 2 * size**3 / medians[1]
 
 
-def competitors(
-    run: Run, programs: int, n: int, width: int
-) -> dict[str, tuple[Callable[..., Any], list[torch.Tensor]]]:
-    """Functions of tensors, by name: ours, flash attention and what fla has, where it is installed."""
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, device=run.device, dtype=torch.bfloat16, requires_grad=True)
-
-    backend = "triton" if run.device.type == "cuda" else "torch"
-    rows = [draw(1, programs, n, width) for _ in range(3)]
-    found: dict[str, tuple[Callable[..., Any], list[torch.Tensor]]] = {
-        name: (lambda q, k, v, mixer=mixer: glm.mix(mixer, q, k, v, backend=backend), rows)
-        for name, mixer in OURS.items()
-    }
-    found[FLASH] = (_flash, rows)
-    if run.device.type == "cuda":
-        by_position = [draw(1, n, programs, width) for _ in range(3)]
-        gates = draw(1, n, programs)
-        try:
-            from fla.ops.delta_rule import chunk_delta_rule
-            from fla.ops.log_linear_attn import chunk_log_linear_attn
-        except ImportError:
-            return found
-        levels = draw(1, n, programs, max(1, (n - 1).bit_length() + 1))
-        found[DELTA] = (
-            lambda q, k, v, b: chunk_delta_rule(q, normalize(k, dim=3), v, b.sigmoid())[0],
-            [*by_position, gates],
-        )
-        found[LOG_LINEAR] = (
-            lambda q, k, v, g, s: chunk_log_linear_attn(q, k, v, -g.float().exp(), s.float())[0],
-            [*by_position, gates, levels],
-        )
-    return found
-
-
-def _flash(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    if q.device.type != "cuda":
-        return scaled_dot_product_attention(q, k, v, is_causal=True)
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-        return scaled_dot_product_attention(q, k, v, is_causal=True)
+def reason_of(error: Exception) -> str:
+    """In a line: compilers put what matters last, most others put it first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    return f"{type(error).__name__}: {' … '.join(dict.fromkeys((lines[0], lines[-1])))}"[:240]
 
 
 def run_layers(run: Run) -> None:
@@ -211,111 +216,127 @@ def run_layers(run: Run) -> None:
     grid = run.grid
     cases = [(p, w, n) for p in grid.programs for w in grid.heads for n in grid.lengths]
     for programs, width, n in track(cases, "layers"):
-        functions = competitors(run, programs, n, width)
-
-        def forward(function: Callable[..., Any], tensors: list[torch.Tensor]) -> Callable[[], object]:
-            def call() -> object:
-                with torch.no_grad():
-                    return function(*tensors)
-
-            return call
-
-        def both(function: Callable[..., Any], tensors: list[torch.Tensor]) -> Callable[[], object]:
-            def call() -> object:
-                z = function(*tensors)
-                return torch.autograd.grad(z, tensors, torch.ones_like(z))
-
-            return call
-
-        for mode, made in zip(MODES, (forward, both)):
-            run.measure((mode, programs, width, n), {name: made(*given) for name, given in functions.items()})
+        found = competitors(run.device, programs, n, width)
+        for mode, made in zip(MODES, (forward, forward_and_backward)):
+            run.measure((mode, programs, width, n), {name: partial(made, make) for name, make in found.items()})
 
 
 def run_decoding(run: Run) -> None:
     """A decode step at position ``n`` of all sequences and heads, as a graph, against attention over ``n`` rows."""
+    width = run.grid.heads[0]
     for n in run.grid.decoded:
         for programs in run.grid.programs:
-            width = run.grid.heads[0]
-            calls = {name: decode_step(run, mixer, programs, n, width) for name, mixer in OURS.items()}
-            q, k, v = (torch.randn(1, programs, m, width, device=run.device, dtype=torch.bfloat16) for m in (1, n, n))
-            calls[FLASH] = captured(run, lambda q=q, k=k, v=v: scaled_dot_product_attention(q, k, v))
-            run.measure(("decode", programs, width, n), calls)
+            makers = {name: partial(decode_step, run.device, mixer, programs, n, width) for name, mixer in OURS.items()}
+            makers[FLASH] = partial(attention_step, run.device, programs, n, width)
+            run.measure(("decode", programs, width, n), makers)
 
 
-def decode_step(run: Run, mixer: glm.Mixer, programs: int, n: int, width: int) -> Callable[[], object]:
-    """A launch of our decode kernel that always takes step ``n``."""
-    from glmix_theory.export.projections import Projected
-    from glmix_theory.export.stepping import Rule
-    from glmix_theory.export.triton import decode
+@dataclass
+class Notes:
+    """Footnotes of a table: why cells have no number, each reason once."""
 
-    rule = Rule.of(mixer, Projected.of(mixer, width, "auto", False), programs)
-    plan = glm.SlotPlan(mixer)
-    storage = torch.randn(plan.peak(n + 1), 1, *rule.slot_shape, device=run.device).to(torch.bfloat16)
-    steps = decode.DeviceSteps.of(plan, n, n + 1, programs, run.device)
-    rows = [torch.randn(1, programs, 1, width, device=run.device, dtype=torch.bfloat16) for _ in range(3)]
-    none = torch.empty(1, device=run.device, dtype=torch.float64)
-    z = torch.empty(1, programs, width, device=run.device, dtype=torch.bfloat16)
+    reasons: list[str] = field(default_factory=list)
 
-    def call() -> None:
-        decode.step(rule, steps, Inputs(*rows), storage, none, none, z)
-        steps.position.fill_(n)
+    def cell(self, run: Run, key: tuple[Any, ...], shown: Callable[[tuple[Any, ...]], str]) -> str:
+        """What is shown of a measurement, a footnote where it failed, a dash where there is none."""
+        if key in run.seconds:
+            return shown(key)
+        if key not in run.failures:
+            return "–"
+        reason = f"{key[-1]}: {run.failures[key]}"
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        return f"failed [{self.reasons.index(reason) + 1}]"
 
-    return captured(run, call)
-
-
-def captured(run: Run, call: Callable[[], object]) -> Callable[[], object]:
-    """The call as a CUDA graph, so that launching from Python is not what is measured."""
-    if run.device.type != "cuda":
-        return call
-    call()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
+    def caption(self) -> str:
+        """The footnotes, a line each."""
+        return "  \n".join(f"[{i}] failed: {reason}" for i, reason in enumerate(self.reasons, 1))
 
 
 def tables(run: Run, bandwidth: float, rate: float) -> list[Table]:
     """Times, ratios to flash attention, peak memory and distance from the device's limits."""
-    names = [*OURS, DELTA, LOG_LINEAR]
+
+    def table(mode: str, title: str, columns: dict[str, str], shown: Callable[[tuple[Any, ...]], str]) -> Table:
+        notes, cases = Notes(), [case for case in run.cases if case[0] == mode]
+        rows = [
+            [*map(str, case[1:]), *(notes.cell(run, (*case, name), shown) for name in columns.values())]
+            for case in cases
+        ]
+        return Table(["batch × heads", "head", "n", *columns], rows, title, notes.caption())
+
+    def time(key: tuple[Any, ...]) -> str:
+        seconds, base = run.seconds[key], run.seconds.get((*key[:-1], FLASH))
+        ratio = "" if base is None or key[-1] == FLASH else f" ({base / seconds:.2f}×)"
+        return f"{seconds * 1e3:.3f}{ratio}"
+
     made = []
     for mode in (*MODES, "decode"):
-        table = Table(["batch × heads", "head", "n", f"{FLASH}, ms", *(f"{x}, ms (speed)" for x in names)], title=mode)
-        memory = Table(["batch × heads", "head", "n", FLASH, *names], title=f"{mode}: peak MiB")
-        near = Table(["batch × heads", "head", "n", *OURS], title=f"{mode}: share of the device's limit")
-        for key in _keys(run, mode):
-            base = run.seconds.get((*key, FLASH))
-            cells = [_ms(run.seconds.get((*key, name)), base) for name in names]
-            table.rows.append([*map(str, key[1:]), _ms(base, None), *cells])
-            peaks = [run.bytes.get((*key, name)) for name in (FLASH, *names)]
-            memory.rows.append([*map(str, key[1:]), *("–" if p is None else f"{p / 2**20:.1f}" for p in peaks)])
-            if mode != "decode":
-                shares = [_share(run, key, name, mixer, bandwidth, rate) for name, mixer in OURS.items()]
-                near.rows.append([*map(str, key[1:]), *shares])
-        made += [table, memory] if mode == "decode" else [table, memory, near]
+        others = [*OURS, DELTA, LOG_LINEAR] if mode in MODES else [*OURS]
+        times = {f"{FLASH}, ms": FLASH, **{f"{name}, ms (speed)": name for name in others}}
+        made.append(table(mode, mode, times, time))
+        memory = {name: name for name in (FLASH, *others)}
+        made.append(table(mode, f"{mode}: peak MiB", memory, lambda key: f"{run.bytes[key] / 2**20:.1f}"))
+        if mode in MODES:
+            near = {name: name for name in OURS}
+            title = f"{mode}: share of the device's limit"
+            made.append(table(mode, title, near, lambda key: _share(run, key, bandwidth, rate)))
     return made
 
 
-def _keys(run: Run, mode: str) -> Iterable[tuple[Any, ...]]:
-    return dict.fromkeys(key[:-1] for key in run.seconds if key[0] == mode)
-
-
-def _ms(seconds: float | None, base: float | None) -> str:
-    if seconds is None:
-        return "–"
-    return f"{seconds * 1e3:.3f}" + ("" if base is None else f" ({base / seconds:.2f}×)")
-
-
-def _share(run: Run, key: tuple[Any, ...], name: str, mixer: glm.Mixer, bandwidth: float, rate: float) -> str:
+def _share(run: Run, key: tuple[Any, ...], bandwidth: float, rate: float) -> str:
     """Least time of the rows and terms, by bandwidth and by products, over the time measured."""
-    seconds = run.seconds.get((*key, name))
-    if seconds is None:
-        return "–"
-    mode, programs, width, n = key
-    terms = sum(part.number for part in structure_of(mixer, n).parts)
+    mode, programs, width, n, name = key
     rows, products = (4, 2) if mode == "forward" else (11, 7)  # q k v y; and q k v y dz dq dk dv once more
-    least = max(rows * programs * n * width * 2 / bandwidth, products * 2 * programs * terms * width / rate)
-    return f"{least / seconds:.1%}"
+    least = max(rows * programs * n * width * 2 / bandwidth, products * 2 * programs * _terms(name, n) * width / rate)
+    return f"{least / run.seconds[key]:.1%}"
+
+
+@cache
+def _terms(name: str, n: int) -> int:
+    return sum(part.number for part in structure_of(OURS[name], n).parts)
+
+
+def heading(run: Run, arguments: list[str], bandwidth: float, rate: float) -> str:
+    """What was measured with what: date, command, versions, commit, device and its limits."""
+    made, (name, details) = provenance(), _device(run.device)
+    changes = " + changes" * bool(made["modified"])
+    parts = [
+        made["time"][:10],
+        f"`{shlex.join(['python', 'benchmarks/gpu_layer.py', *arguments])}`",
+        f"glmix-theory {glm.__version__}",
+        "commit unknown" if made["commit"] is None else f"commit {made['commit'][:12]}{changes}",
+        *(f"{package} {_version(package)}" for package in ("torch", "triton", "fla-core")),
+        details,
+    ]
+    done = "" if len(run.cases) == run.grid.cases else f" **{len(run.cases)} of {run.grid.cases} cases so far.**"
+    return (
+        f"# Layers on {name}\n\n{'; '.join(parts)}.{done}\n\n"
+        f"bf16; copy {bandwidth / 1e12:.2f} TB/s, product {rate / 1e12:.0f} TFLOP/s. In brackets: how many times "
+        "faster than flash attention. fla says that its log-linear kernels are slower with Triton above 3.2."
+    )
+
+
+def _device(device: torch.device) -> tuple[str, str]:
+    """Name; CUDA, driver, compute capability, multiprocessors and memory."""
+    if device.type != "cuda":
+        return device.type, "no CUDA device"
+    found = torch.cuda.get_device_properties(device)
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        driver = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[0]
+    except (OSError, subprocess.SubprocessError, IndexError):
+        driver = "unknown"
+    return found.name, (
+        f"CUDA {torch.version.cuda}; driver {driver}; compute capability {found.major}.{found.minor}, "
+        f"{found.multi_processor_count} multiprocessors, {found.total_memory / 2**30:.0f} GiB"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def plot(run: Run, path: Path) -> None:
@@ -336,11 +357,12 @@ def plot(run: Run, path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None, results: Path = RESULTS) -> int:
-    """Measure, print and write; 2 without a device."""
+    """Measure, print and write; 2 without a device, 1 where it is lost on the way."""
+    given = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a corner of the grid")
     parser.add_argument("--dry-run", action="store_true", help="tiny shapes and a clock that counts; writes nothing")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args(given)
     if chosen.dry_run:
         run = Run(torch.device("cuda" if torch.cuda.is_available() else "cpu"), CountingClock(), DRY)
     else:
@@ -349,20 +371,28 @@ def main(arguments: list[str] | None = None, results: Path = RESULTS) -> int:
         except DeviceError as error:
             print(f"DeviceError: {error}", file=sys.stderr)
             return 2
-    bandwidth, rate = run.limits()
-    run_layers(run)
-    run_decoding(run)
-    text = "\n\n".join(table.to_markdown() for table in tables(run, bandwidth, rate))
+    limits = run.limits()
+
+    def text() -> str:
+        return "\n\n".join([heading(run, given, *limits), *(table.to_markdown() for table in tables(run, *limits))])
+
     if chosen.dry_run:
-        print(f"DRY RUN: the numbers count calls, nothing was measured\n\n{text}")
+        run_layers(run)
+        run_decoding(run)
+        print(f"DRY RUN: the numbers count calls, nothing was measured\n\n{text()}")
         return 0
-    name = torch.cuda.get_device_name(run.device)
-    head = f"# Layers on {name}\n\nbf16; copy {bandwidth / 1e12:.2f} TB/s, product {rate / 1e12:.0f} TFLOP/s; "
-    head += f"torch {torch.__version__}. In brackets: how many times faster than flash attention.\n\n"
     results.mkdir(exist_ok=True)
-    (results / "gpu_layer.md").write_text(head + text + "\n", encoding="utf-8")
-    plot(run, results / "gpu_layer.png")
-    print(head + text)
+    path = results / f"gpu_layer{'_quick' * chosen.quick}.md"
+    run.after = lambda: path.write_text(text() + "\n", encoding="utf-8")
+    try:
+        run_layers(run)
+        run_decoding(run)
+    except RuntimeError as error:
+        run.after()
+        print(f"the device is lost, {path} has what was measured before: {reason_of(error)}", file=sys.stderr)
+        return 1
+    plot(run, path.with_suffix(".png"))
+    print(text())
     return 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import weakref
 from functools import cache
-from types import ModuleType
-from typing import Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,17 +18,23 @@ from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.stepping import Part, Rule, lag_classes, row_step, state_step
 from glmix_theory.patterns import Pattern
 
+if TYPE_CHECKING:
+    from glmix_theory.export.triton.decode import DeviceSteps
+
 _TENSORS = ("storage", "decays", "total")
+
+COMPILED: dict[str, frozenset[torch.dtype]] = {
+    "numba": frozenset({torch.float32, torch.float64}),
+    "triton": frozenset({torch.float32, torch.float16, torch.bfloat16}),
+}
+"""Backends with a decode step of their own, and the rows it takes; every other step is in plain torch."""
 
 
 @cache
-def fused_steps() -> ModuleType | None:
-    """The compiled step for CPU, where numba is installed."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    from glmix_theory.export.kernels import decode
-
-    return decode
+def _compiled(backend: str) -> Any:
+    """The module with a backend's decode step, loaded when it is first run."""
+    folder = {"numba": "kernels", "triton": "triton"}[backend]
+    return importlib.import_module(f"glmix_theory.export.{folder}.decode")
 
 
 class Cache:
@@ -53,8 +59,8 @@ class Cache:
         Sequences decoded side by side.
     horizon : int, optional
         Length to allocate for at once; growing step by step copies the storage each time it grows.
-    fused : bool
-        Whether steps may run as one compiled kernel, which they do on CPU in fp32 and fp64.
+    backend : str
+        Name of the one that runs; those of :data:`COMPILED` take each step as one call of a kernel.
     dtype, device
         Of the rows.
 
@@ -75,7 +81,7 @@ class Cache:
         rule: Rule,
         batch: int,
         horizon: int | None,
-        fused: bool,
+        backend: str,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
@@ -87,7 +93,7 @@ class Cache:
         """Positions consumed so far: the next step is step ``position``."""
         self.terms = Terms(0, 0, 0)
         """Terms applied by the latest step."""
-        self._fused = fused
+        self._backend = backend if dtype in COMPILED.get(backend, ()) else "torch"
         self._occupied: set[int] = set()
         rows = self._planned(0, self.horizon)
         self._storage = torch.zeros(rows, batch, *rule.slot_shape, dtype=dtype, device=device)
@@ -95,6 +101,7 @@ class Cache:
         self._total = self._decays.new_zeros(batch, rule.heads, rule.decays)
         self._steps: Steps | None = None
         self._classes: tuple[np.ndarray, ...] = ()
+        self._window: DeviceSteps | None = None
 
     # --- what it holds ----------------------------------------------------------------------------
 
@@ -130,6 +137,18 @@ class Cache:
     def device(self) -> torch.device:
         """Where the rows live."""
         return self._storage.device
+
+    @property
+    def replays(self) -> int:
+        """How often a step captured now in a CUDA graph may be replayed; see :meth:`GLMixer.step`.
+
+        For so many steps the device has tables and rows. 0 where steps are not launches, and before the first
+        step after a chunk.
+        """
+        if self._window is None:
+            return 0
+        ahead = range(self.position, self._window.steps.stop)
+        return sum(1 for _ in takewhile(lambda t: self._plan.held(t) <= self.rows, ahead))
 
     def poison(self) -> None:
         """Overwrite every slot that is not occupied with NaN: a later read of one shows in the output."""
@@ -177,6 +196,7 @@ class Cache:
             setattr(self, f"_{name}", state[name].to(getattr(self, f"_{name}"), copy=True))
         self.position, self.horizon = position, horizon
         self._occupied = set(self._plan.occupied(position - 1)) if position else set()
+        self._window = None
 
     # --- a whole chunk ----------------------------------------------------------------------------
 
@@ -211,7 +231,7 @@ class Cache:
         """
         start, number = self.position, own.v.shape[2]
         live = self._plan.occupied(start + number - 1)
-        self.position = start + number
+        self.position, self._window = start + number, None
         self._occupied = set(live)
         self._allocate(self._planned(self.position, self.horizon))
         sums = None
@@ -262,9 +282,12 @@ class Cache:
         t, plan = self.position, self._plan
         steps = self._around(t, own.bias is not None)
         self._allocate(max(self.rows, plan.held(t)))  # the largest so far is what the plan's peak is
-        kernels = fused_steps() if self._fused and self.device.type == "cpu" else None
-        if kernels is not None and self.dtype in (torch.float32, torch.float64):
-            z = kernels.step(self.rule, t - steps.start, steps, self._classes, own, self._tensors())
+        if self._backend == "numba":
+            step = _compiled("numba").step
+            z = step(self.rule, t - steps.start, steps, self._classes, own, self._tensors())
+        elif self._backend == "triton":
+            z = own.v.new_empty(self.batch, self.rule.heads, self.rule.projected.width)
+            _compiled("triton").step(self.rule, self._window, own, *self._tensors(), z)
         else:
             z = self._portable(t, steps, own)
         i = t - steps.start
@@ -317,7 +340,12 @@ class Cache:
         return z.to(given)
 
     def _around(self, t: int, biased: bool) -> Steps:
-        """The plan's steps around ``t``, with the lag classes of their reads when there is a bias."""
+        """Steps with ``t`` among them: those on the device, or the plan's, with lag classes when there is a bias."""
+        if self._backend == "triton":
+            if self._window is None or t == self._window.steps.stop:
+                programs = self.batch * self.rule.heads
+                self._window = _compiled("triton").DeviceSteps.ahead(self._plan, t, programs, self.device)
+            return self._window.steps
         steps = self._plan.around(t)
         if steps is not self._steps:
             mixer = self.rule.mixer

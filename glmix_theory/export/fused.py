@@ -29,7 +29,7 @@ from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.kernels.adjoint import mix_groups_backward
 from glmix_theory.export.kernels.mixing import mix_groups
 from glmix_theory.export.kernels.values import solve_groups, solve_groups_backward
-from glmix_theory.export.kernels.weights import KINDS
+from glmix_theory.export.kinds import KINDS
 from glmix_theory.export.packing import terms_of
 from glmix_theory.export.structure import LAG_CLASSES, Structure
 
@@ -53,8 +53,8 @@ def mix(structure: Structure, kind: str, inputs: Inputs) -> Mixed:
 
     def run(groups: np.ndarray, scratch: np.ndarray) -> None:
         mix_groups(
-            like, KINDS[kind], known, depth, width, gate_width, heads, LAG_CLASSES, groups, tables.addresses, tensors,
-            scratch,
+            like, KINDS.index(kind), known, depth, width, gate_width, heads, LAG_CLASSES, groups, tables.addresses,
+            tensors, scratch,
         )  # fmt: skip
 
     sizes = [room.rows(depth, given.k), room.rows(width, given.v), room.rows(width, y)]
@@ -88,8 +88,9 @@ def mix_backward(structure: Structure, kind: str, inputs: Inputs, y: torch.Tenso
 
     def run(groups: np.ndarray, scratch: np.ndarray) -> None:
         mix_groups_backward(
-            like, KINDS[kind], depth, width, gate_width, heads, LAG_CLASSES, groups, tables.addresses, tensors, scratch
-        )
+            like, KINDS.index(kind), depth, width, gate_width, heads, LAG_CLASSES, groups, tables.addresses,
+            tensors, scratch,
+        )  # fmt: skip
 
     sizes = [room.rows(depth, given.k), room.rows(width, given.v), room.rows(width, outputs)]
     sizes += [room.rows(width), room.rows(depth, gradients.k), room.rows(width, gradients.v)]

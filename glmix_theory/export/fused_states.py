@@ -24,7 +24,7 @@ from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.kernels.states import mix_states
 from glmix_theory.export.kernels.states_adjoint import mix_states_backward
 from glmix_theory.export.kernels.states_values import solve_states, solve_states_backward
-from glmix_theory.export.kernels.weights import KINDS
+from glmix_theory.export.kinds import KINDS
 from glmix_theory.export.packing import terms_of
 from glmix_theory.export.structure import LAG_CLASSES, Structure
 
@@ -51,7 +51,7 @@ def mix(structure: Structure, kind: str, inputs: Inputs) -> Mixed:
 
     def run(groups: np.ndarray, scratch: np.ndarray) -> None:
         mix_states(
-            like, KINDS[kind], known, r, width, gate_width, structure.read_once, heads, LAG_CLASSES, groups,
+            like, KINDS.index(kind), known, r, width, gate_width, structure.read_once, heads, LAG_CLASSES, groups,
             tables.addresses, tensors, scratch,
         )  # fmt: skip
 
@@ -81,7 +81,7 @@ def mix_backward(structure: Structure, kind: str, inputs: Inputs, y: torch.Tenso
 
     def run(groups: np.ndarray, scratch: np.ndarray) -> None:
         mix_states_backward(
-            like, KINDS[kind], r, width, gate_width, structure.read_once, tables.ring, heads, LAG_CLASSES, groups,
+            like, KINDS.index(kind), r, width, gate_width, structure.read_once, tables.ring, heads, LAG_CLASSES, groups,
             tables.addresses, tensors, scratch,
         )  # fmt: skip
 

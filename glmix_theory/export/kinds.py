@@ -43,6 +43,12 @@ from glmix_theory.errors import CoefficientError, PatternError, SymbolicError, n
 from glmix_theory.mixers import COEFFICIENTS, Mixer
 from glmix_theory.patterns import Dense, Diagonal
 
+KINDS = COEFFICIENTS
+"""Every kind; compiled kernels know a kind by its place here.
+
+numba keeps compiled kernels by the date of their own file: after a change here delete ``kernels/__pycache__``.
+"""
+
 EXPANDED = ("gated", "fixed", "delta")
 """Kinds that a mixer with state expansion can have."""
 

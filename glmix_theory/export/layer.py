@@ -200,6 +200,14 @@ class GLMixer(nn.Module):
     def step(self, x_t: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
         """One more position; ``cache.terms`` says how many terms it took.
 
+        With the Triton backend, mixing is one launch of a kernel, and the host waits for the device once in a
+        window of 256 steps (fewer where steps have thousands of terms), when their tables are made. A step
+        inside a window is designed for capture with ``torch.cuda.graph``, and has so far only been run
+        interpreted: the kernel counts its steps on the device, so each replay takes the next one. Take one
+        step first, note ``cache.replays``, capture, and replay at most so often; a horizon keeps the rows in
+        place. ``cache.position``, ``terms`` and ``occupied`` count calls, not replays: continue with
+        ``restore_cache({**cache.state(), "position": torch.tensor(t)})`` at the position ``t`` they reached.
+
         Parameters
         ----------
         x_t : tensor (batch, d_model)
@@ -234,9 +242,9 @@ class GLMixer(nn.Module):
         horizon : int, optional
             Length to allocate for at once; without it the cache starts with no rows.
         """
-        weight, fused = self.projection.weight, self.backend in ("auto", "numba")
-        batch = check_length(batch, "batch")
-        return Cache(self, self.plan, self.rule, batch, horizon, fused, weight.dtype, weight.device)
+        weight, batch = self.projection.weight, check_length(batch, "batch")
+        backend = self._backend_for(weight)
+        return Cache(self, self.plan, self.rule, batch, horizon, backend, weight.dtype, weight.device)
 
     def restore_cache(self, state: dict[str, torch.Tensor]) -> Cache:
         """A cache of this layer from what :meth:`Cache.state` returned, perhaps in another process."""

@@ -9,7 +9,7 @@ import torch
 import glmix_theory as glm
 from glmix_theory.complexity import units
 from glmix_theory.errors import CacheError, DtypeError, LengthError, ShapeError
-from glmix_theory.export.decode import fused_steps
+from glmix_theory.export import choose_backend
 from glmix_theory.mixers import COEFFICIENTS
 
 k = glm.k
@@ -73,7 +73,7 @@ def decoded(layer, x, split, horizon=None, each=lambda cache: None):
 
 def test_every_kind_is_decoded():
     assert {mixer.coefficients for mixer, _ in KINDS.values()} == set(COEFFICIENTS)
-    assert fused_steps() is not None
+    assert choose_backend("auto", torch.device("cpu"), torch.float64, 4) == "numba"
 
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "torch"])

@@ -50,6 +50,9 @@ def test_every_dtype_head_and_weight_occurs(kernels):
     assert {kernel["dtype"] for kernel in kernels} == {"torch.float32", "torch.bfloat16", "torch.float16"}
     assert {64, 128} <= {kernel["options"]["BLOCK_D"] for kernel in rows}
     assert {kernel["options"]["WEIGHT"] for kernel in rows} == {0, 1, 2, 3}
+    split = [kernel for kernel in rows if kernel["options"].get("SPLIT")]
+    assert {kernel["options"]["WEIGHT"] for kernel in split} == {0, 1, 2, 3}
+    assert {kernel["dtype"] for kernel in split} == {"torch.float32", "torch.bfloat16", "torch.float16"}
 
 
 def test_kernels_fit_and_spill_within_the_bound(kernels):

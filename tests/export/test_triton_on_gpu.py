@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import glmix_theory as glm
-from glmix_theory.export import reference
+from glmix_theory.export import reference, to_torch
 from glmix_theory.export.decode import Cache
 from glmix_theory.export.inputs import DIFFERENTIABLE
 from glmix_theory.export.projections import Projected
 from glmix_theory.export.stepping import Rule
 from glmix_theory.export.structure import structure_of
-from glmix_theory.export.triton import BACKEND, decode
+from glmix_theory.export.triton import BACKEND, decode, splitting
 
 CASES = {
     "powers": (glm.Mixer(recurrent=glm.Offsets(2**glm.k)), "softmax"),
@@ -33,8 +33,8 @@ CASES = {
 }
 DTYPES = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 4e-2}
 MEMORY_LENGTH = 65536
-LEFT_OUT = len(CASES) * len(DTYPES) + 4
-"""Agreement of every case and dtype; reproducibility, memory, the graph, and many steps."""
+LEFT_OUT = len(CASES) * (len(DTYPES) + 1) + len(DTYPES) + 5
+"""Agreement of every case and dtype, and decoding; chunks; reproducibility, memory, two graphs, and many steps."""
 
 if not torch.cuda.is_available():
     pytest.skip(f"{LEFT_OUT} tests need a CUDA device and none is present", allow_module_level=True)
@@ -65,6 +65,27 @@ def test_full_tiles_agree_with_the_reference(name, dtype, drawn):
     for got, exact in pairs:
         if exact is not None:
             assert (got.double() - exact).norm() <= close * (1 + exact.norm())
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_sequence_in_chunks_agrees_with_the_whole(dtype, drawn, monkeypatch):
+    """Few sequences of many blocks are split; the last chunk is not a full one."""
+    mixer, kind = CASES["cache_efficient"]
+    structure, inputs = structure_of(mixer, 4000), drawn(mixer, kind, dtype, 4000, optional=False)
+    choose, chosen, found = splitting.chunks_of, [], []
+
+    def chunks_of(*arguments):
+        chosen.append(choose(*arguments))
+        return chosen[-1]
+
+    for chunks in (chunks_of, lambda *arguments: 1):
+        monkeypatch.setattr(splitting, "chunks_of", chunks)
+        result = BACKEND.mix(structure, kind, inputs)
+        slopes = BACKEND.mix_backward(structure, kind, inputs, result.y, inputs.v)
+        found.append((result.z, slopes.v, slopes.q, slopes.k))
+    assert min(chosen) > 1
+    for split, whole in zip(*found):
+        assert (split.double() - whole.double()).norm() <= DTYPES[dtype] * (1 + whole.double().norm())
 
 
 def test_results_do_not_change_from_run_to_run(drawn):
@@ -98,7 +119,7 @@ def decoding(mixer, kind, steps):
     mixer = replace(mixer, coefficients=kind)
     rule = Rule.of(mixer, Projected.of(mixer, 64, "auto", False), 2)
     plan = glm.SlotPlan(mixer)
-    cache = Cache(rule, plan, rule, 2, steps, False, torch.float32, torch.device("cuda"))
+    cache = Cache(rule, plan, rule, 2, steps, "torch", torch.float32, torch.device("cuda"))
     return rule, cache, decode.DeviceSteps.of(plan, 0, steps, 4, torch.device("cuda"))
 
 
@@ -135,3 +156,45 @@ def test_many_decode_steps_give_the_forward(draw_inputs):
         own = inputs.map(lambda tensor, t=t: tensor[:, :, t : t + 1].contiguous())
         decode.step(rule, steps, own, *cache._tensors(), z)
         torch.testing.assert_close(z, whole[:, :, t], rtol=1e-3, atol=1e-3)
+
+
+def decoding_layer(name, n):
+    """A layer, rows, and what they give at once."""
+    mixer, kind = CASES[name]
+    torch.manual_seed(0)
+    layer = to_torch(replace(mixer, coefficients=kind), 128, 2, device="cuda")
+    x = torch.randn(2, n, 128, device="cuda")
+    with torch.no_grad():
+        return layer, x, layer(x)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_steps_of_a_layer_wait_for_the_device_once_in_a_window(name):
+    n = decode.WINDOW + 20
+    layer, x, whole = decoding_layer(name, n)
+    cache = layer.empty_cache(2, horizon=n)
+    for t in range(n):
+        torch.cuda.set_sync_debug_mode("error" if t % decode.WINDOW else "default")
+        try:
+            y, cache = layer.step(x[:, t], cache)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        torch.testing.assert_close(y, whole[:, t], rtol=1e-3, atol=1e-3)
+
+
+def test_a_captured_step_of_a_layer_repeats_and_the_cache_goes_on():
+    layer, x, whole = decoding_layer("cache_efficient", 200)
+    cache = layer.empty_cache(2, horizon=200)
+    x_t = x[:, 0].clone()
+    layer.step(x_t, cache)  # compiles the kernel, makes the tables
+    assert cache.replays == 199
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y, _ = layer.step(x_t, cache)
+    for t in range(1, 150):
+        x_t.copy_(x[:, t])
+        graph.replay()
+        torch.testing.assert_close(y, whole[:, t], rtol=1e-3, atol=1e-3)
+    cache = layer.restore_cache({**cache.state(), "position": torch.tensor(150)})
+    for t in range(150, 200):
+        torch.testing.assert_close(layer.step(x[:, t], cache)[0], whole[:, t], rtol=1e-3, atol=1e-3)

@@ -28,7 +28,7 @@ from glmix_theory.export.inputs import Inputs, gate_widths, tensors_of
 from glmix_theory.export.projections import Projected
 from glmix_theory.export.stepping import Rule
 from glmix_theory.export.structure import LAG_CLASSES, structure_of
-from glmix_theory.export.triton import BACKEND, decode, launch
+from glmix_theory.export.triton import BACKEND, decode, launch, splitting
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 N = 200
@@ -53,6 +53,11 @@ FEW = [
     (CHAIN, "gated", True, torch.bfloat16, 64),
     (TREE, "delta", True, torch.float32, 128),
 ]
+SPLIT = [
+    (READ, "signed", False, torch.bfloat16, 128),
+    (FIRST, "softmax", False, torch.float16, 64),
+    (READ, "fixed", False, torch.float32, 64),
+]
 EVERY = [
     (mixer, kind, wide, dtype, head)
     for (mixer, kind, wide), dtype, head in itertools.product(
@@ -73,6 +78,14 @@ class Device:
     def get_current_stream(self, device: int) -> int:
         return 0
 
+
+EVERY_SPLIT = [
+    (mixer, kind, False, dtype, head)
+    for mixer, kind, dtype, head in itertools.product(
+        (READ, FIRST), ("softmax", "signed", "fixed"), (torch.bfloat16, torch.float16, torch.float32), (64, 128)
+    )
+]
+"""Cut into chunks, which is not chosen where there is one multiprocessor; a kernel knows a kind by its weights."""
 
 seen: set[str] = set()
 
@@ -151,6 +164,11 @@ def main() -> None:
             solved(TREE, block, dtype)
     for variant in EVERY if everything else FEW:
         decoded(*variant)
+    splitting.chunks_of = lambda work, width, live: 2
+    for variant in EVERY_SPLIT if everything else SPLIT:
+        mixed(*variant)
+    for dtype in (HALF, FULL) if everything else (HALF,):
+        solved(FIRST, (), dtype)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from numba import njit
 
 from glmix_theory.complexity.slots import NO_SLOT, Steps
 from glmix_theory.export.inputs import Inputs
+from glmix_theory.export.kernels.weights import CHACAL, DELTA, FIXED, GATED, SIGNED, SOFTMAX
+from glmix_theory.export.kinds import KINDS
 from glmix_theory.export.stepping import Rule
 
-_KINDS = {"softmax": 0, "chacal": 1, "signed": 2, "gated": 3, "fixed": 4, "delta": 5}
-_SOFTMAX, _CHACAL, _SIGNED, _GATED, _FIXED, _DELTA = range(6)
 # Sums may be reordered, which lets loops use vectors; NaN must stay NaN, as poisoned rows rely on it.
 _compiled = njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "arcp", "nsz"}, error_model="numpy")
 _NO_CLASSES = np.zeros(0, dtype=np.int64)
@@ -65,7 +65,7 @@ def step(
     if rule.projected.expanded:
         _state_step(*given, bias, *reads, *slots, *held, rule.read_once, z.numpy())
     else:
-        kind = _KINDS[rule.projected.kind]
+        kind = KINDS.index(rule.projected.kind)
         _row_step(kind, rule.mixer.readout is not None, *given, bias, *reads, *slots, held[0], z.numpy())
     return z.to(own.v.dtype)
 
@@ -144,7 +144,7 @@ def _score(kind, q, k, bias, part, slots, classes, storage, b, scale, scores, st
         slot = slots[j]
         for h in range(heads):
             value = zero  # of the storage's dtype: one fp64 number would slow the loop
-            if kind != _FIXED:
+            if kind != FIXED:
                 if slot == NO_SLOT:
                     for c in range(d):
                         value += q[b, h, c] * k[b, h, c]
@@ -184,12 +184,12 @@ def _row_step(  # type: ignore[no-untyped-def]
     scores = np.zeros((heads, max(joint, len(readout)) + 1), dtype=v.dtype)
     one, kept, written = np.ones_like(z[0]), np.ones_like(z[0]), np.ones_like(z[0])
     y = np.empty_like(z[0])
-    scale = np.full(1, 1.0 if kind == _DELTA else 1.0 / np.sqrt(max(1, q.shape[2])), dtype=v.dtype)
+    scale = np.full(1, 1.0 if kind == DELTA else 1.0 / np.sqrt(max(1, q.shape[2])), dtype=v.dtype)
     for b in range(batch):
         _score(kind, q, k, bias, 0, direct, direct_classes, storage, b, scale, scores, 0)
         _score(
             kind,
-            k if kind == _DELTA else q,
+            k if kind == DELTA else q,
             k,
             bias,
             1,
@@ -203,26 +203,26 @@ def _row_step(  # type: ignore[no-untyped-def]
         )
         for h in range(heads):
             row = scores[h]
-            if kind == _SOFTMAX:
+            if kind == SOFTMAX:
                 _softmax(row, 0, joint)
-            elif kind == _SIGNED:
+            elif kind == SIGNED:
                 _signed(row, 0, joint)
-            elif kind == _FIXED:
+            elif kind == FIXED:
                 _fixed(row, 0, joint)
-            elif kind == _DELTA:
+            elif kind == DELTA:
                 strength = _sigmoid(write[b, h, 0])
                 for j in range(number):
                     row[j] = strength
                 for j in range(number, joint):
                     row[j] *= -strength
-            elif kind == _CHACAL and not has_readout:
+            elif kind == CHACAL and not has_readout:
                 on_direct, on_recurrent = _log_sigmoid(-gate[b, h, 0]), _log_sigmoid(gate[b, h, 0])
                 for j in range(joint):
                     row[j] += on_direct if j < number else on_recurrent
                 _softmax(row, 0, joint)
             else:
                 last = joint
-                if kind == _CHACAL:  # the own position takes a share that is left out
+                if kind == CHACAL:  # the own position takes a share that is left out
                     row[joint] = 0
                     for c in range(q.shape[2]):
                         row[joint] += scale[0] * q[b, h, c] * k[b, h, c]
@@ -232,7 +232,7 @@ def _row_step(  # type: ignore[no-untyped-def]
                 for c in range(width):
                     a = _sigmoid(gate[b, h, c if gate.shape[2] > 1 else 0])
                     kept[h, c] = a
-                    written[h, c] = 1.0 - a if kind == _GATED else 1.0
+                    written[h, c] = 1.0 - a if kind == GATED else 1.0
         y[:] = 0
         _combine(scores, 0, direct, v[b], storage, b, written, y)
         _combine(scores, number, recurrent, v[b], storage, b, kept, y)
@@ -240,13 +240,13 @@ def _row_step(  # type: ignore[no-untyped-def]
             _score(kind, q, k, bias, 2, readout, readout_classes, storage, b, scale, scores, 0)
             for h in range(heads):
                 row = scores[h]
-                if kind == _SIGNED:
+                if kind == SIGNED:
                     _signed(row, 0, len(readout))
-                elif kind == _FIXED:
+                elif kind == FIXED:
                     _fixed(row, 0, len(readout))
-                elif kind != _DELTA:
+                elif kind != DELTA:
                     _softmax(row, 0, len(readout))
-                if kind == _CHACAL:
+                if kind == CHACAL:
                     for j in range(len(readout)):
                         row[j] *= 1.0 - kept[h, 0]
             z[b] = 0

@@ -24,9 +24,10 @@ from glmix_theory.export.kernels.vectors import (
     store,
     total,
 )
+from glmix_theory.export.kinds import KINDS
 
-KINDS = {"softmax": 0, "chacal": 1, "signed": 2, "gated": 3, "fixed": 4, "delta": 5}
-SOFTMAX, CHACAL, SIGNED, GATED, FIXED, DELTA = range(6)
+SOFTMAX, CHACAL, SIGNED = KINDS.index("softmax"), KINDS.index("chacal"), KINDS.index("signed")
+GATED, FIXED, DELTA = KINDS.index("gated"), KINDS.index("fixed"), KINDS.index("delta")
 
 
 @compiled

@@ -17,8 +17,9 @@ keep the state in registers. Every state is written out, as the interface asks: 
 
 Programs of the sequential kernels are sequences × heads × groups of channels. The channels of a program
 start at 64 and are halved, down to 16, while there are fewer programs than multiprocessors: each split makes
-its scores again, which costs nothing while multiprocessors idle. The sequence itself is not split. The rule
-is reasoned, not measured.
+its scores again, which costs nothing while multiprocessors idle. Where few outputs are read across the cuts, a
+long sequence is also solved in chunks side by side (:mod:`glmix_theory.export.triton.splitting`). Both rules are
+reasoned, not measured.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Decoding on a CUDA device: the slot plan as tables on the device, one launch a step.
 
-``GLMixer.step`` does not call it yet: it is for callers who launch steps themselves or capture a CUDA graph.
+``GLMixer.step`` runs it wherever the Triton backend is chosen. So far it has only been run interpreted.
 """
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ import numpy as np
 import torch
 import triton
 
-from glmix_theory.complexity.slots import SlotPlan
-from glmix_theory.errors import LengthError
+from glmix_theory.complexity.slots import SlotPlan, Steps
 from glmix_theory.export.inputs import Inputs
+from glmix_theory.export.kinds import KINDS
 from glmix_theory.export.stepping import Rule, lag_classes
 from glmix_theory.export.triton import decode_kernels, launch
 from glmix_theory.export.triton.launch import Work
 from glmix_theory.export.triton.mixing import WEIGHTS
 
-KINDS = ("softmax", "chacal", "signed", "gated", "fixed", "delta")
-"""In the order of the constants of :mod:`glmix_theory.export.triton.decode_kernels`."""
+WINDOW = 256
+"""Steps that tables are made for at once, at most."""
+
+WINDOW_TERMS = 1 << 20
+"""About as many terms are in them at most, 8 MiB: a dense mixer would otherwise need half as much as its cache."""
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceSteps:
-    """The steps ``start … stop-1`` of a slot plan as tables on a device, and where each sequence and head stands.
+    """Consecutive steps of a slot plan as tables on a device, and where each sequence and head stands in them.
 
-    A launch reads its position from the device and advances it, so every launch has the same arguments and
-    a CUDA graph that captured one repeats it for the steps that follow, up to ``stop``.
+    A launch reads from the device which of the steps it takes, and counts it, so every launch has the same
+    arguments and a CUDA graph that captured one repeats it for the steps that follow, up to ``steps.stop``.
 
     Parameters
     ----------
-    start, stop : int
+    steps : Steps
         The steps.
     tables : tuple of int32 tensors
         Limits, slots and lag classes of the reads of each part; slots to write inputs and outputs to.
-    position : int64 tensor (batch · heads,)
-        The step each program takes next.
+    position : int32 tensor (batch · heads,)
+        Steps that each program has taken.
     """
 
-    start: int
-    stop: int
+    steps: Steps
     tables: tuple[torch.Tensor, ...]
     position: torch.Tensor
 
@@ -67,15 +69,21 @@ class DeviceSteps:
         patterns = (mixer.direct, mixer.recurrent, mixer.readout)
         for pattern, reads in zip(patterns, (steps.direct, steps.recurrent, steps.readout)):
             if pattern is None or reads is None:
-                tables += [np.zeros(1, dtype=np.int32)] * 3
+                tables += [np.zeros(0)] * 3
                 continue
             targets = start + np.repeat(np.arange(stop - start), np.diff(reads.indptr))
             tables += [reads.indptr, reads.slots, lag_classes(pattern, targets, reads.sources)]
         tables += [steps.input_slots, steps.output_slots]
         # One spare entry each: no table is empty, and a kernel may form the address after the last.
         placed = tuple(torch.from_numpy(np.append(t, 0).astype(np.int32)).to(device) for t in tables)
-        position = torch.full((programs,), start, dtype=torch.int64, device=device)
-        return cls(start, stop, placed, position)
+        return cls(steps, placed, torch.zeros(programs, dtype=torch.int32, device=device))
+
+    @classmethod
+    def ahead(cls, plan: SlotPlan, start: int, programs: int, device: torch.device) -> DeviceSteps:
+        """As :meth:`of`, the next :data:`WINDOW` steps, fewer where they have many terms."""
+        terms = sum(len(sources) for sources in plan.mixer.sources(start).values())
+        number = max(1, min(WINDOW, WINDOW_TERMS // max(1, terms)))
+        return cls.of(plan, start, start + number, programs, device)
 
 
 def step(
@@ -94,7 +102,7 @@ def step(
     rule : Rule
         Of the layer.
     steps : DeviceSteps
-        Advanced by one, on the device. The caller launches at most ``stop - start`` times.
+        Advanced by one, on the device. There are as many launches as steps at most: the caller counts.
     own : Inputs
         Of the new position, ``n = 1``, contiguous.
     storage, decays, total : tensors
@@ -112,7 +120,7 @@ def step(
     gate_width = 0 if own.gate is None else own.gate.shape[-1]
     classes = 0 if own.bias is None else own.bias.shape[2]
     inputs = (given(own.v), given(own.q), given(own.k), given(own.gate), gate_width, given(own.write))
-    shared = (steps.position, steps.start, *steps.tables, *inputs, given(own.bias), classes)
+    shared = (steps.position, *steps.tables, *inputs, given(own.bias), classes)
     slot_size = storage.stride(0)
     options: dict[str, Any] = {
         "HAS_BIAS": own.bias is not None,
@@ -136,16 +144,3 @@ def step(
         z, heads, width, width**-0.5, KIND=KINDS.index(kind), WEIGHT=WEIGHTS[kind], HAS_KEY=own.k is not None,
         HAS_READOUT=rule.mixer.readout is not None, num_warps=4, **options,
     )  # fmt: skip
-
-
-def check_room(steps: DeviceSteps, launches: int) -> None:
-    """Raise unless so many launches stay within the tables.
-
-    Raises
-    ------
-    LengthError
-        The tables end before.
-    """
-    room = steps.stop - int(steps.position[0])
-    if launches > room:
-        raise LengthError(f"{launches} steps are asked for and the tables hold {room} more; make them for more steps")

@@ -1,6 +1,6 @@
 """The kernels of a decode step: one program for a sequence and a head, one launch for all of them.
 
-Each program counts its own position, so a launch has the same arguments at every step and a CUDA graph can
+Each program counts its own steps, so a launch has the same arguments at every step and a CUDA graph can
 repeat it. A program walks all terms of its step: where the step cost grows with ``n``, so does the latency.
 """
 
@@ -11,14 +11,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from glmix_theory.export.kinds import KINDS
 from glmix_theory.export.triton.tiles import NOTHING, PLAIN, SINH
 
-SOFTMAX: tl.constexpr = tl.constexpr(0)
-CHACAL: tl.constexpr = tl.constexpr(1)
-SIGNED: tl.constexpr = tl.constexpr(2)
-GATED: tl.constexpr = tl.constexpr(3)
-FIXED: tl.constexpr = tl.constexpr(4)
-DELTA: tl.constexpr = tl.constexpr(5)
+SOFTMAX: tl.constexpr = tl.constexpr(KINDS.index("softmax"))
+CHACAL: tl.constexpr = tl.constexpr(KINDS.index("chacal"))
+SIGNED: tl.constexpr = tl.constexpr(KINDS.index("signed"))
+GATED: tl.constexpr = tl.constexpr(KINDS.index("gated"))
+FIXED: tl.constexpr = tl.constexpr(KINDS.index("fixed"))
+DELTA: tl.constexpr = tl.constexpr(KINDS.index("delta"))
 
 
 @triton.jit
@@ -90,7 +91,7 @@ def read_slots(
 # fmt: off
 @triton.jit
 def row_step(
-    position_ptr, begin, direct_ptr, direct_slots_ptr, direct_classes_ptr,
+    position_ptr, direct_ptr, direct_slots_ptr, direct_classes_ptr,
     recurrent_ptr, recurrent_slots_ptr, recurrent_classes_ptr,
     readout_ptr, readout_slots_ptr, readout_classes_ptr, input_ptr, output_ptr,
     v_ptr, q_ptr, k_ptr, gate_ptr, gate_width, write_ptr, bias_ptr, classes,
@@ -102,7 +103,7 @@ def row_step(
     """One position with one row per position: the formulas of ``glmix_theory.export.kinds``."""
     program = tl.program_id(0)
     head = program % heads
-    step = (tl.load(position_ptr + program) - begin).to(tl.int32)
+    step = tl.load(position_ptr + program)
     wide = tl.arange(0, BLOCK_W)
     inside = wide < width
     v = tl.load(v_ptr + program * width + wide, mask=inside, other=0.0).to(tl.float32)
@@ -162,7 +163,7 @@ def row_step(
         if HAS_KEY:
             tl.store(address, k, mask=inside & (slot >= 0))
         tl.store(address + (stored - 1) * width, y if part else v, mask=inside & (slot >= 0))
-    tl.store(position_ptr + program, begin + step.to(tl.int64) + 1)
+    tl.store(position_ptr + program, step + 1)
 
 
 # fmt: off
@@ -227,7 +228,7 @@ def read_states(
 # fmt: off
 @triton.jit
 def state_step(
-    position_ptr, begin, direct_ptr, direct_slots_ptr, direct_classes_ptr,
+    position_ptr, direct_ptr, direct_slots_ptr, direct_classes_ptr,
     recurrent_ptr, recurrent_slots_ptr, recurrent_classes_ptr,
     readout_ptr, readout_slots_ptr, readout_classes_ptr, input_ptr, output_ptr,
     v_ptr, q_ptr, k_ptr, gate_ptr, gate_width, write_ptr, bias_ptr, classes,
@@ -239,7 +240,7 @@ def state_step(
     """One position with state expansion."""
     program = tl.program_id(0)
     head = program % heads
-    step = (tl.load(position_ptr + program) - begin).to(tl.int32)
+    step = tl.load(position_ptr + program)
     deep, wide = tl.arange(0, BLOCK_R), tl.arange(0, BLOCK_W)
     inside = (deep < state)[:, None] & (wide < width)[None, :]
     cell = deep[:, None] * width + wide[None, :]
@@ -293,4 +294,4 @@ def state_step(
         kept = (deep < decays) & (deep < state)
         tl.store(sums_ptr + slot * sum_size + deep, total, mask=kept & (slot >= 0))
         tl.store(total_ptr + program * decays + deep, total, mask=kept)
-    tl.store(position_ptr + program, begin + step.to(tl.int64) + 1)
+    tl.store(position_ptr + program, step + 1)

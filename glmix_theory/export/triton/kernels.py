@@ -166,13 +166,13 @@ def invert(
 # fmt: off
 @triton.jit
 def solve(
-    segments_ptr, first_ptr, inside_ptr, columns_ptr, bits_ptr, edges_ptr, begin, blocks,
+    segments_ptr, first_ptr, inside_ptr, columns_ptr, bits_ptr, edges_ptr, begin, blocks, size, slots_ptr,
     left_ptr, left_b, left_h, left_n, right_ptr, right_b, right_h, right_n, scale,
     bias_ptr, lags, values_ptr, number, normaliser_ptr,
-    inverse_ptr, factor_ptr, gate_ptr, input_ptr, y_ptr, width,
+    inverse_ptr, factor_ptr, gate_ptr, input_ptr, given, y_ptr, room, width,
     heads, n, d,
     WEIGHT: tl.constexpr, HAS_DOT: tl.constexpr, HAS_BIAS: tl.constexpr, HAS_VALUES: tl.constexpr,
-    CHANNEL: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_W: tl.constexpr,
+    CHANNEL: tl.constexpr, SPLIT: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_W: tl.constexpr,
     HALF: tl.constexpr, PRECISION: tl.constexpr,
 ):
     # fmt: on
@@ -180,7 +180,12 @@ def solve(
 
     ``U`` is ``input`` times ``factor`` (a number a row). With ``CHANNEL`` the recurrent coefficients
     are multiplied by ``gate`` (a number a row and channel), and the block is solved by substitution. One
-    program owns a sequence, a head and ``BLOCK_W`` channels; it alone writes and reads their outputs.
+    program owns ``BLOCK_W`` channels of a sequence, a head and a chunk of ``size`` blocks; it alone writes and
+    reads their outputs.
+
+    With ``SPLIT`` there are several chunks, and outputs from before the own one are not known yet. In the
+    ``given`` channels that have an input they count as 0; in channel ``given + i`` the one in slot ``i`` counts as
+    1 and the others as 0, which gives what to multiply it with once it is known.
     """
     batch, head, start, length = sequence(segments_ptr, heads)
     wide = tl.program_id(1) * BLOCK_W + tl.arange(0, BLOCK_W)
@@ -191,9 +196,11 @@ def solve(
     flat = (batch * heads + head) * n + start
     bias_ptr += head * lags
     values_ptr += (batch * heads + head) * number
-    y_ptr += flat * width
+    y_ptr += ((batch * heads + head) * room + start) * width
     inverse_ptr += tl.program_id(0).to(tl.int64) * blocks * BLOCK * BLOCK
-    for block in range(tl.cdiv(length - begin, BLOCK)):
+    low = tl.program_id(2) * size
+    before = tl.where(low > 0, begin + low * BLOCK, 0)
+    for block in range(low, tl.minimum(low + size, tl.cdiv(length - begin, BLOCK))):
         place = begin + block * BLOCK + lane
         valid = place < length
         own = load_rows(left_ptr, place, valid & HAS_DOT, left_n, deep, d, HALF)
@@ -208,11 +215,16 @@ def solve(
                 HAS_DOT, HAS_BIAS, HAS_VALUES, PRECISION,
             )
             weights = weights_of(scores, edge, normaliser[:, None], WEIGHT)
-            sums += product(weights, load_rows(y_ptr, columns, there, width, wide, width, False), PRECISION)
+            outputs = load_rows(y_ptr, columns, there & (columns >= before), width, wide, width, False)
+            if SPLIT:
+                earlier = there & (columns < before)
+                channels = given + tl.load(slots_ptr + columns, mask=earlier, other=0)
+                outputs = tl.where(earlier[:, None] & (channels[:, None] == wide[None, :]), 1.0, outputs)
+            sums += product(weights, outputs, PRECISION)
         own_mask = valid[:, None] & (wide < width)[None, :]
         address = place[:, None].to(tl.int64) * width + wide[None, :]
-        factor = tl.load(factor_ptr + flat + place, mask=valid, other=0.0)
-        inputs = tl.load(input_ptr + flat * width + address, mask=own_mask, other=0.0).to(tl.float32)
+        factor = tl.load(factor_ptr + flat + place, mask=valid & (given > 0), other=0.0)
+        inputs = load_rows(input_ptr + flat * given, place, valid, given, wide, given, False)
         inputs *= factor[:, None]
         matrix = tl.load(inverse_ptr + block * BLOCK * BLOCK + lane[:, None] * BLOCK + lane[None, :])
         if CHANNEL:
@@ -231,7 +243,7 @@ def solve(
 # fmt: off
 @triton.jit
 def solve_adjoint(
-    segments_ptr, first_ptr, inside_ptr, columns_ptr, bits_ptr, edges_ptr, blocks,
+    segments_ptr, first_ptr, inside_ptr, columns_ptr, bits_ptr, edges_ptr, blocks, size,
     left_ptr, left_b, left_h, left_n, right_ptr, right_b, right_h, right_n, scale,
     bias_ptr, lags, values_ptr, number, normaliser_ptr,
     inverse_ptr, gate_ptr, adjoint_ptr, width,
@@ -241,10 +253,11 @@ def solve_adjoint(
     HALF: tl.constexpr, PRECISION: tl.constexpr,
 ):
     # fmt: on
-    """``Λ = G + Bᵀ Λ`` in place of ``G``, from the last block to the first.
+    """``Λ = G + Bᵀ Λ`` in place of ``G``, from the last block of each chunk of ``size`` to its first.
 
-    A block is solved by its transposed inverse, and then adds to the rows that it read. These are distinct,
-    and no other program touches them: no atomic operation is needed, and the result is reproducible.
+    A block is solved by its transposed inverse, and then adds to the rows that it read, where they are of its
+    chunk. These are distinct, and no other program touches them: no atomic operation is needed, and the result
+    is reproducible.
     """
     batch, head, start, length = sequence(segments_ptr, heads)
     wide = tl.program_id(1) * BLOCK_W + tl.arange(0, BLOCK_W)
@@ -257,8 +270,9 @@ def solve_adjoint(
     values_ptr += (batch * heads + head) * number
     adjoint_ptr += flat * width
     inverse_ptr += tl.program_id(0).to(tl.int64) * blocks * BLOCK * BLOCK
-    last = tl.cdiv(length, BLOCK) - 1
-    for step in range(last + 1):
+    low = tl.program_id(2) * size
+    last = tl.minimum(low + size, tl.cdiv(length, BLOCK)) - 1
+    for step in range(last + 1 - low):
         block = last - step
         place = block * BLOCK + lane
         valid = place < length
@@ -290,6 +304,6 @@ def solve_adjoint(
             weights = weights_of(scores, edge, normaliser[:, None], WEIGHT)
             more = product(tl.trans(weights), adjoint, PRECISION)
             target = adjoint_ptr + columns.to(tl.int64)[:, None] * width + wide[None, :]
-            mask = there[:, None] & (wide < width)[None, :]
+            mask = (there & (columns >= low * BLOCK))[:, None] & (wide < width)[None, :]
             tl.store(target, tl.load(target, mask=mask, other=0.0) + more, mask=mask)
         tl.debug_barrier()

@@ -111,12 +111,13 @@ def width_of(work: Work, width: int, programs: int) -> int:
     multiprocessors would idle.
     """
     size = min(64, max(16, triton.next_power_of_2(width)))
-    while size > 16 and programs * -(-width // size) < _multiprocessors(work.device):
+    while size > 16 and programs * -(-width // size) < multiprocessors(work.device):
         size //= 2
     return size
 
 
-def _multiprocessors(device: torch.device) -> int:
+def multiprocessors(device: torch.device) -> int:
+    """Multiprocessors of a device; 1 where kernels are interpreted."""
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 1
 
 
@@ -173,6 +174,19 @@ def _panels(part: Part, work: Work, width: int, transposed: bool = False) -> Pan
     return panels_of(part.table, block_of(work, deepest), work.device, start, transposed)
 
 
+def _panels_of(inverse: torch.Tensor, part: Part, work: Work) -> Panels:
+    """The panels whose blocks were inverted."""
+    return panels_of(part.table, inverse.shape[-1], work.device, work.known)
+
+
+def _sequential(work: Work, width: int, panels: Panels, size: int | None) -> tuple[int, int, tuple[int, int, int]]:
+    """Blocks and channels of a program that takes blocks one by one, and the grid; by default one chunk."""
+    size = size or panels.blocks
+    chunks = -(-panels.blocks // size)
+    wide = width_of(work, width, work.groups * chunks)
+    return size, wide, (work.groups, -(-width // wide), chunks)
+
+
 def run(kernel: Any, work: Work, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
     """Launch a kernel: the one place where that happens."""
     with torch.cuda.device(work.device) if work.device.type == "cuda" else nullcontext():
@@ -216,35 +230,48 @@ def solve(
     part: Part,
     work: Work,
     inverse: torch.Tensor,
-    inputs: torch.Tensor,
-    factor: torch.Tensor,
+    inputs: torch.Tensor | None,
+    factor: torch.Tensor | None,
     gate: torch.Tensor | None,
     y: torch.Tensor,
+    size: int | None = None,
+    slots: torch.Tensor | None = None,
 ) -> None:
-    """Fill the rows of ``y`` (fp32, known rows already there) with ``factor · inputs + gate · B y``."""
-    width = y.shape[-1]
-    panels = _panels(part, work, width)
-    wide = width_of(work, width, work.groups)
+    """Fill the rows of ``y`` (fp32, known rows already there) with ``factor · inputs + gate · B y``.
+
+    With ``size``, chunks of so many blocks are solved at once, each as if outputs from before it were 0. In the
+    channels of ``y`` beyond those of the inputs such an output counts as the unit vector of its slot (``slots``:
+    int32 ``(n,)``). ``y`` may have more rows than the inputs.
+    """
+    width, given = y.shape[-1], 0 if inputs is None else inputs.shape[-1]
+    panels = _panels_of(inverse, part, work)
+    size, wide, grid = _sequential(work, width, panels, size)
     run(
-        kernels.solve, work, (work.groups, -(-width // wide)),
+        kernels.solve, work, grid,
         work.segments, panels.first, panels.inside, panels.columns, panels.bits, panels.edges, panels.start,
-        panels.blocks, *_scores(part, work), _given(part.normaliser, work), inverse, factor,
-        _given(gate, work), inputs, y, width, *_sizes(part, work),
-        CHANNEL=gate is not None, BLOCK_W=wide, **_options(part, work, panels.block),
+        panels.blocks, size, _given(slots, work), *_scores(part, work), _given(part.normaliser, work), inverse,
+        _given(factor, work), _given(gate, work), _given(inputs, work), given, y, y.shape[2], width,
+        *_sizes(part, work), CHANNEL=gate is not None, SPLIT=slots is not None, BLOCK_W=wide,
+        **_options(part, work, panels.block),
     )  # fmt: skip
 
 
 def solve_adjoint(
-    part: Part, work: Work, inverse: torch.Tensor, gate: torch.Tensor | None, adjoint: torch.Tensor
+    part: Part,
+    work: Work,
+    inverse: torch.Tensor,
+    gate: torch.Tensor | None,
+    adjoint: torch.Tensor,
+    size: int | None = None,
 ) -> None:
-    """Turn ``G`` (fp32, contiguous) into ``Λ = G + (gate · B)ᵀ Λ`` in place."""
+    """Turn ``G`` (fp32, contiguous) into ``Λ = G + (gate · B)ᵀ Λ`` in place; with ``size``, inside each chunk alone."""
     width = adjoint.shape[-1]
-    panels = _panels(part, work, width)
-    wide = width_of(work, width, work.groups)
+    panels = _panels_of(inverse, part, work)
+    size, wide, grid = _sequential(work, width, panels, size)
     run(
-        kernels.solve_adjoint, work, (work.groups, -(-width // wide)),
+        kernels.solve_adjoint, work, grid,
         work.segments, panels.first, panels.inside, panels.columns, panels.bits, panels.edges,
-        panels.blocks, *_scores(part, work), _given(part.normaliser, work), inverse,
+        panels.blocks, size, *_scores(part, work), _given(part.normaliser, work), inverse,
         _given(gate, work), adjoint, width, *_sizes(part, work),
         CHANNEL=gate is not None, BLOCK_W=wide, **_options(part, work, panels.block),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from glmix_theory.export.inputs import Inputs
 from glmix_theory.export.packing import terms_of
 from glmix_theory.export.remembering import remembered
 from glmix_theory.export.structure import EdgeTable, Structure
-from glmix_theory.export.triton import launch
+from glmix_theory.export.triton import launch, splitting
 from glmix_theory.export.triton.launch import EXPONENTIAL, NOTHING, PLAIN, SCALED, SINH, Part, Slopes, Work
 
 WEIGHTS = {
@@ -66,11 +66,11 @@ def _whole(batch: int, n: int, device: torch.device) -> torch.Tensor:
 # --- biases: the kernels look them up by lag ------------------------------------------------------------
 
 
-def lag_classes(table: EdgeTable) -> np.ndarray:
+def classes_by_lag(table: EdgeTable) -> np.ndarray:
     """The class of every lag below ``n``; 0 for lags without an edge.
 
     >>> import glmix_theory as glm
-    >>> lag_classes(EdgeTable.of(glm.Offsets(2**glm.k), 6)).tolist()
+    >>> classes_by_lag(EdgeTable.of(glm.Offsets(2**glm.k), 6)).tolist()
     [0, 0, 1, 0, 2, 0]
     """
     classes = np.zeros(table.n, dtype=np.int64)
@@ -82,7 +82,7 @@ def lag_classes(table: EdgeTable) -> np.ndarray:
 
 
 def _classes(table: EdgeTable, device: torch.device) -> torch.Tensor:
-    return remembered(table, ("lag classes", str(device)), lambda: torch.from_numpy(lag_classes(table)).to(device))
+    return remembered(table, ("lag classes", str(device)), lambda: torch.from_numpy(classes_by_lag(table)).to(device))
 
 
 def _by_lag(bias: torch.Tensor | None, number: int, table: EdgeTable) -> torch.Tensor | None:
@@ -156,7 +156,7 @@ class Call:
         deep = 0 if q is None else q.shape[-1]
         self.work = work_of(structure, inputs.v, inputs.segments, deep)
         self.scale = deep**-0.5 if deep and kind != "delta" else 1.0
-        self.kept = gate.float().sigmoid() if gate is not None and gate.shape[-1] > 1 else None
+        self.kept = gate.float().sigmoid().contiguous() if gate is not None and gate.shape[-1] > 1 else None
         """``a``, where there is one number per channel."""
         self.strength = None if inputs.write is None else inputs.write.float().sigmoid()
         """``b``, of the delta rule."""
@@ -227,7 +227,7 @@ def mix(structure: Structure, kind: str, inputs: Inputs) -> Mixed:
         launch.scan(work, call.kept, rows, y)
     else:
         inverse = launch.invert(recurrent, work, v.shape[-1], inverse=call.kept is None)
-        launch.solve(recurrent, work, inverse, rows, factor, call.kept, y)
+        splitting.solve(recurrent, work, inverse, rows, factor, call.kept, y)
     if not call.has_readout:
         z = rounded = y.to(v.dtype)
     else:
@@ -267,7 +267,7 @@ def mix_backward(structure: Structure, kind: str, inputs: Inputs, y: torch.Tenso
         launch.scan_adjoint(work, call.kept, adjoint)
     else:
         inverse = launch.invert(parts["recurrent"], work, v.shape[-1], inverse=call.kept is None)
-        launch.solve_adjoint(parts["recurrent"], work, inverse, call.kept, adjoint)
+        splitting.solve_adjoint(parts["recurrent"], work, inverse, call.kept, adjoint)
 
     rows = {"direct": v, "recurrent": y, "readout": y}
     shares = mean * torch.exp(raw["direct"] - used["direct"])[..., None]
@@ -325,7 +325,7 @@ def _delta_backward(call: Call, y: torch.Tensor, dz: torch.Tensor) -> Inputs:
     assert strength is not None
     recurrent = call.parts[1]
     adjoint = launch.spread(call.parts[2], work, dz) if call.has_readout else _sequences_only(dz, inputs.segments)
-    launch.solve_adjoint(recurrent, work, launch.invert(recurrent, work, v.shape[-1]), None, adjoint)
+    splitting.solve_adjoint(recurrent, work, launch.invert(recurrent, work, v.shape[-1]), None, adjoint)
     left, right, queries = (work.zeros(k.shape[-1]) for _ in range(3))
     launch.differentiate(recurrent, work, adjoint, y, Slopes(left, right, None, None))
     if call.has_readout:
@@ -356,7 +356,7 @@ def solve(structure: Structure, values: EdgeValues) -> Mixed:
     assert rows is not None
     y = work.empty(x.shape[-1])
     inverse = launch.invert(parts[1], work, x.shape[-1])
-    launch.solve(parts[1], work, inverse, rows, work.ones(), None, y)
+    splitting.solve(parts[1], work, inverse, rows, work.ones(), None, y)
     z = rounded = y.to(x.dtype)
     if len(parts) == 3:
         read, _ = launch.attend(parts[2], work, y)
@@ -370,7 +370,7 @@ def solve_backward(structure: Structure, values: EdgeValues, y: torch.Tensor, dz
     work, parts = _given_parts(structure, values)
     x = values.x
     adjoint = launch.spread(parts[2], work, dz) if len(parts) == 3 else _sequences_only(dz, None)
-    launch.solve_adjoint(parts[1], work, launch.invert(parts[1], work, x.shape[-1]), None, adjoint)
+    splitting.solve_adjoint(parts[1], work, launch.invert(parts[1], work, x.shape[-1]), None, adjoint)
     found = []
     for part, gradient, rows in zip(parts, (adjoint, adjoint, dz), (x, y, y)):
         assert part.values is not None
